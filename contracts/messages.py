@@ -1,0 +1,168 @@
+"""The two messages of the pipeline, as CloudEvents 1.0 in JSON: change batch and load batch.
+
+A message never carries rows: it names an object by bucket, key, digest and counts (claim check). Its id follows
+from what it describes, so a batch that is sent twice is the same batch, whatever message id the queue gives it.
+Closed when written (an unknown field is our bug), open when read (a newer writer may add fields).
+Specification: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Operation(StrEnum):
+    """What the rows of a batch say: how the source row looks now, or that it is gone."""
+
+    CHANGED = "changed"
+    DELETED = "deleted"
+
+
+class Origin(StrEnum):
+    """Which reader found the rows."""
+
+    BACKFILL = "backfill"
+    POLL = "poll"
+    SCAN = "scan"
+    REPAIR = "repair"
+
+
+class Message(BaseModel):
+    """Base of everything that crosses a queue: immutable, open when read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ObjectRef(Message):
+    """Where the rows lie: object, sha256 (hex) of its bytes, size in bytes, number of rows."""
+
+    bucket: str
+    key: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    bytes: Count
+    rows: Count
+
+
+class Position(Message):
+    """What decides who is newer: generation, then revision, then contract. Never a clock."""
+
+    generation: Annotated[int, Field(ge=1)]
+    revision: Count
+    contract: Annotated[int, Field(ge=1)]
+
+
+class BatchData(Message):
+    """What change batch and load batch share: feed, snapshot, and the clocks around it."""
+
+    feed: str
+    operation: Operation
+    origin: Origin
+    position: Position
+    page: Count
+    """Running number of the feed's objects in the archive; with the digest it makes the id unique."""
+    since: AwareDatetime | None
+    """Source clock at the feed's last snapshot in which these rows were not yet visible; None for a backfill."""
+    as_of: AwareDatetime
+    """Source clock at the snapshot the rows were read from."""
+    time_zone: str
+    """IANA name of the zone in which the feed's timestamps without zone are meant."""
+    object: ObjectRef
+
+
+class ChangeBatchData(BatchData):
+    """Rows (or keys of deleted rows) of one feed from one source snapshot, in the archive."""
+
+    columns: tuple[str, ...]
+    """The object's columns in their order; the row hash is the last one of a changed batch."""
+
+
+class LoadBatchData(BatchData):
+    """The star rows made from one change batch, in the processed bucket."""
+
+    change_batch: str
+    """The id of the change batch."""
+    star_table: str
+    quarantined: Count
+    """Rows of the change batch that broke their contract."""
+
+
+class CloudEvent(Message):
+    """The envelope's attributes that both messages share."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: Annotated[str, Field(min_length=1)]
+    source: str
+    type: str
+    subject: str
+    """The feed."""
+    time: AwareDatetime
+    """The snapshot's source clock."""
+    datacontenttype: Literal["application/json"] = "application/json"
+
+    def body(self) -> str:
+        """The message as it is sent: compact JSON."""
+        return self.model_dump_json()
+
+
+class ChangeBatch(CloudEvent):
+    """Poller or reconciler to transform: `totesys.<feed>.changed.v1` or `totesys.<feed>.deleted.v1`."""
+
+    data: ChangeBatchData
+
+    @classmethod
+    def of(cls, data: ChangeBatchData) -> Self:
+        """Wrap what was archived; the same data always gives the same id."""
+        return cls(
+            id=batch_id(data),
+            source="/totes/poller",
+            type=f"totesys.{data.feed}.{data.operation}.v{data.position.contract}",
+            subject=data.feed,
+            time=data.as_of,
+            data=data,
+        )
+
+    @model_validator(mode="after")
+    def _id_and_type_fit_the_data(self) -> Self:
+        """An id that does not follow from the data would break de-duplication."""
+        if self.id != batch_id(self.data) or self.subject != self.data.feed:
+            raise ValueError(f"id {self.id!r} or subject {self.subject!r} does not fit the data")
+        return self
+
+
+class LoadBatch(CloudEvent):
+    """Transform to loader: `totes.<star table>.built.v1`."""
+
+    data: LoadBatchData
+
+    @classmethod
+    def of(cls, data: LoadBatchData) -> Self:
+        """Wrap what was built; one change batch under one contract always gives the same id."""
+        return cls(
+            id=f"{data.star_table}/{data.change_batch}",
+            source="/totes/transform",
+            type=f"totes.{data.star_table}.built.v{data.position.contract}",
+            subject=data.feed,
+            time=data.as_of,
+            data=data,
+        )
+
+
+def batch_id(data: ChangeBatchData) -> str:
+    """Feed, generation, revision, contract, page and digest: readable, and equal only for equal batches."""
+    at = data.position
+    return f"{data.feed}/g{at.generation}.r{at.revision}.v{at.contract}.p{data.page}/{data.object.sha256[:16]}"
+
+
+def archive_key(feed: str, *, as_of: datetime, position: Position, page: int, operation: Operation, sha256: str) -> str:
+    """The archive object's key: date and time first, so that listings are in order; digest last, so that it is unique.
+
+    `as_of` must be UTC. Feeds are folders of their own, so `payment/` never lists `payment_type/`.
+    """
+    return (
+        f"{feed}/date={as_of:%Y-%m-%d}/{as_of:%H%M%S.%f}Z-p{page:010d}-g{position.generation}"
+        f"-r{position.revision}-v{position.contract}-{operation}-{sha256[:16]}.tsv.gz"
+    )

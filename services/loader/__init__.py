@@ -1,0 +1,1 @@
+"""The loader: a load batch in exactly one transaction of the warehouse."""

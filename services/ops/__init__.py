@@ -1,0 +1,1 @@
+"""The `totes` command: what operators and developers type."""

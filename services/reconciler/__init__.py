@@ -1,0 +1,1 @@
+"""The reconciler: row hashes of source and warehouse compared, and the repairs published as change batches."""

@@ -1,0 +1,1 @@
+"""The transform: archived rows validated and remodelled to typed star-schema Parquet."""

@@ -1,0 +1,1 @@
+"""The adapters: Postgres, object store, queues, Parquet, settings, telemetry. Imports contracts and nothing else."""

@@ -1,0 +1,37 @@
+"""DSNs from Secrets Manager, kept until they are refused, so that a rotation is survived."""
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.errors import ConfigurationError, Unavailable
+
+
+class Secrets:
+    """Reads secrets by name and remembers them; `forget` makes the next read ask again."""
+
+    def __init__(self, client: Any) -> None:
+        """Take a boto3 client of Secrets Manager."""
+        self._client = client
+        self._known: dict[str, str] = {}
+
+    def get(self, name: str) -> str:
+        """The secret's current value. Raises ConfigurationError where there is none, Unavailable for now."""
+        if name not in self._known:
+            self._known[name] = self._read(name)
+        return self._known[name]
+
+    def forget(self, name: str) -> None:
+        """The value was refused: it may have been rotated."""
+        self._known.pop(name, None)
+
+    def _read(self, name: str) -> str:
+        try:
+            return str(self._client.get_secret_value(SecretId=name)["SecretString"])
+        except self._client.exceptions.ResourceNotFoundException as exc:
+            raise ConfigurationError(
+                f"Expected a secret named {name!r} in Secrets Manager and found none: "
+                "create it with the DSN as its value."
+            ) from exc
+        except (ClientError, BotoCoreError) as exc:
+            raise Unavailable(f"Secrets Manager did not give the secret {name!r}: {exc}.") from exc

@@ -1,0 +1,60 @@
+"""Settings of the functions and the command, from environment variables and a `.env` file.
+
+Each has its unit in its name and its default here; nothing else reads the environment. The AWS SDK's own variables
+(AWS_REGION, AWS_ENDPOINT_URL, credentials) are left to the SDK.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """What a function needs beside its event; variables carry the prefix TOTES_."""
+
+    model_config = SettingsConfigDict(env_prefix="TOTES_", env_file=".env", env_file_encoding="utf-8", extra="ignore")
+
+    archive_bucket: str = Field("", description="Bucket of the raw rows as the source gave them.")
+    processed_bucket: str = Field("", description="Bucket of the star-schema Parquet and of the quarantine.")
+    control_bucket: str = Field("", description="Bucket of the poller's checkpoint.")
+    changes_queue_url: str = Field("", description="URL of the queue of change batches.")
+    loads_queue_url: str = Field("", description="URL of the queue of load batches.")
+    dead_letter_queue_url: str = Field("", description="URL of the dead-letter queue of the function's own queue.")
+
+    source_secret: str = Field("totes/source", description="Name of the secret that holds the source's DSN.")
+    warehouse_secret: str = Field("totes/warehouse", description="Name of the secret that holds the warehouse's DSN.")
+    warehouse_schema: str = Field("warehouse", description="Schema of the star tables in the warehouse.")
+    source_schema: str = Field("public", description="Schema of the source's tables.")
+    time_zone: str = Field("UTC", description="IANA zone in which the source's timestamps without zone are meant.")
+
+    poll_interval_seconds: Seconds = Field(5.0, description="Pause between the starts of two polls, in seconds.")
+    poll_lifetime_seconds: Seconds = Field(
+        50.0, description="How long one invocation of the poller goes on polling, in seconds."
+    )
+    lease_seconds: Seconds = Field(
+        15.0, description="How long a poller counts as alive after its last sign of life, in seconds."
+    )
+    margin_seconds: Seconds = Field(
+        60.0, description="How far a poll reads back beyond what it must, against clocks that step, in seconds."
+    )
+    page_rows: Annotated[int, Field(ge=1)] = Field(10_000, description="Rows in one object and one message.")
+    pages_per_turn: Annotated[int, Field(ge=1)] = Field(
+        20, description="Pages one feed may read before the other feeds have their turn."
+    )
+    scan_interval_seconds: Seconds = Field(1.0, description="Least pause between two scans of a feed, in seconds.")
+    scan_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Largest share of time a feed's scans may take of the source."
+    )
+    scan_max_rows: Annotated[int, Field(ge=0)] = Field(
+        1_000_000, description="Estimated rows above which a feed is never scanned (the reconciler covers it)."
+    )
+    statement_timeout_seconds: Seconds = Field(120.0, description="Longest statement on either database, in seconds.")
+    lock_timeout_seconds: Seconds = Field(2.0, description="Longest wait for a lock on a source table, in seconds.")
+    warehouse_lock_timeout_seconds: Seconds = Field(
+        60.0, description="Longest wait for a lock in the warehouse, in seconds."
+    )
+    compression_level: Annotated[int, Field(ge=0, le=9)] = Field(1, description="gzip level of archive objects.")
+    log_level: str = Field("INFO", description="Least level that is logged.")
