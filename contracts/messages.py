@@ -8,11 +8,14 @@ Specification: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/forma
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(ge=0)]
+
+ROW_HASH = "_row_hash"
+"""The column after the contract's own in a changed batch: the source's hash of the row, a bigint."""
 
 
 class Operation(StrEnum):
@@ -32,9 +35,14 @@ class Origin(StrEnum):
 
 
 class Message(BaseModel):
-    """Base of everything that crosses a queue: immutable, open when read."""
+    """Base of everything that crosses a queue: immutable, closed when written."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Read a message: open, so what a newer writer added is ignored. Raises ValidationError."""
+        return super().model_validate_json(json_data, **{"extra": "ignore", **options})
 
 
 class ObjectRef(Message):

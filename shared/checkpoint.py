@@ -80,6 +80,8 @@ class Checkpoint(State):
 
     owner: str = ""
     """The execution environment that may publish."""
+    resting: bool = False
+    """The owner has ended its invocation in good order: anyone may take over without waiting for the lease."""
     paused: bool = False
     """Set by an operator: whoever polls stops."""
     generation: int = 1

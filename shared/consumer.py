@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import ContractViolation, PipelineError
+from shared.errors import ContractViolation, PipelineError, QueueUnavailable
 from shared.queues import Queue
 from shared.telemetry import Logger
 
@@ -66,15 +66,28 @@ def consume(
     """
     received = deliveries(event)
     by_id = {delivery.message_id: delivery for delivery in received}
-    kept = []
-    for message_id, error in handle(received).items():
-        delivery = by_id[message_id]
+    kept = [
+        {"itemIdentifier": message_id}
+        for message_id, error in handle(received).items()
+        if not _settle(by_id[message_id], error, queue=queue, dead_letters=dead_letters, log=log)
+    ]
+    return {"batchItemFailures": kept}
+
+
+def _settle(delivery: Delivery, error: PipelineError, *, queue: Queue, dead_letters: Queue, log: Logger) -> bool:
+    """Park or hand back one message; True if the queue may delete it.
+
+    Where SQS refuses even that, the message stays and its neighbours are not held up: it comes back when its
+    visibility times out.
+    """
+    try:
         if isinstance(error, ContractViolation):
             park(delivery, error, dead_letters=dead_letters, log=log)
-        else:
-            hand_back(delivery, error, queue=queue, log=log)
-            kept.append({"itemIdentifier": message_id})
-    return {"batchItemFailures": kept}
+            return True
+        hand_back(delivery, error, queue=queue, log=log)
+    except QueueUnavailable as exc:
+        log.warning("left to its visibility timeout", reason=str(exc), message_id=delivery.message_id)
+    return False
 
 
 def park(delivery: Delivery, error: ContractViolation, *, dead_letters: Queue, log: Logger) -> None:

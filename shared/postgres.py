@@ -5,6 +5,8 @@ constant, names go through `identifier`, values are parameters. Nothing here ret
 """
 
 import ssl
+import sys
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -18,6 +20,11 @@ from shared.errors import ConfigurationError, PipelineError, Unavailable
 __all__ = ["Connection", "DatabaseError", "Dsn", "connect", "copy_in", "copy_out", "explain", "identifier", "literal"]
 
 SSL_MODES = ("disable", "require", "verify-ca", "verify-full")
+_LAST_PORT = 65535
+_MISREAD = (
+    "Expected a DSN like postgresql://user@host:5432/database and could not find host and port in it: "
+    "write the characters / ? # @ : of a password as %2F %3F %23 %40 %3A."
+)
 CONNECT_TIMEOUT_SECONDS = 10
 """Longer than any healthy server takes, shorter than an operator's patience."""
 
@@ -46,10 +53,12 @@ class Dsn:
         """Read a libpq URI. Raises ConfigurationError with what is wrong; the password is never repeated."""
         try:
             parts = urlsplit(text)
-            port = parts.port
-        except ValueError as exc:
-            raise ConfigurationError(f"Expected a DSN like postgresql://user@host:5432/database: {exc}.") from exc
-        options = dict(parse_qsl(parts.query))
+            options = dict(parse_qsl(parts.query))
+            port = parts.port or int(options.get("port", "5432"))
+        except ValueError:  # its text may hold part of a password, so it is not kept as the cause
+            raise ConfigurationError(_MISREAD) from None
+        if parts.fragment or "@" in parts.path + parts.query or not 0 < port <= _LAST_PORT:
+            raise ConfigurationError(_MISREAD)
         unknown = set(options) - {"host", "port", "user", "password", "sslmode", "sslrootcert", "application_name"}
         if parts.scheme not in ("postgresql", "postgres") or unknown:
             found = f"the options {sorted(unknown)}" if unknown else f"the scheme {parts.scheme!r}"
@@ -65,7 +74,7 @@ class Dsn:
         return cls(
             user=user,
             host=options.get("host") or unquote(parts.hostname or "localhost"),
-            port=port or int(options.get("port", "5432")),
+            port=port,
             database=unquote(parts.path.strip("/")),
             password=password or None,
             sslmode=options.get("sslmode"),
@@ -92,18 +101,9 @@ def connect(
     dsn: Dsn, *, application_name: str, statement_timeout_seconds: float, lock_timeout_seconds: float
 ) -> Connection:
     """Open a session in UTC. Raises ConfigurationError or Unavailable, each in one sentence."""
+    handled = sys.exception()
     try:
-        connection = Connection(
-            dsn.user,
-            host=dsn.host,
-            port=dsn.port,
-            database=dsn.database,
-            password=dsn.password,
-            unix_sock=f"{dsn.host}/.s.PGSQL.{dsn.port}" if dsn.host.startswith("/") else None,
-            ssl_context=_ssl_context(dsn),
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            application_name=application_name,
-        )
+        connection = Connection(**driver_arguments(dsn, application_name))
         # The time-out was for connecting; a COPY may rightly be silent for longer.
         connection._usock.settimeout(None)
         connection.run(
@@ -113,7 +113,36 @@ def connect(
         )
         return connection
     except (InterfaceError, DatabaseError, OSError, ssl.SSLError) as exc:
-        explain(exc, dsn.place, dsn.user)
+        # The frames hold the socket, which stays open if the driver could not say goodbye.
+        traceback.clear_frames(exc.__traceback__)
+        explain(_said_by_server(exc, handled), dsn.place, dsn.user)
+
+
+def _said_by_server(exc: BaseException, handled: BaseException | None) -> BaseException:
+    """The server's own refusal, which pg8000 hides behind a broken pipe if the server hung up first.
+
+    `handled`: what was being handled already before the attempt, and has nothing to do with it.
+    """
+    found: BaseException | None = exc
+    while found is not None and found is not handled and not isinstance(found, DatabaseError):
+        found = found.__context__
+    return exc if found is None or found is handled else found
+
+
+def driver_arguments(dsn: Dsn, application_name: str) -> dict[str, Any]:
+    """What pg8000 takes to connect there, alike through its native and its DB-API interface."""
+    return {
+        "user": dsn.user,
+        "host": dsn.host,
+        "port": dsn.port,
+        "database": dsn.database,
+        # Without one, an empty one: a server that asks then refuses it in words, where pg8000 breaks on None.
+        "password": dsn.password or "",
+        "unix_sock": f"{dsn.host}/.s.PGSQL.{dsn.port}" if dsn.host.startswith("/") else None,
+        "ssl_context": _ssl_context(dsn),
+        "timeout": CONNECT_TIMEOUT_SECONDS,
+        "application_name": application_name,
+    }
 
 
 def copy_out(connection: Connection, sql: str, sink: Sink) -> int:
@@ -140,6 +169,10 @@ def explain(
         raise exc
     if not isinstance(exc, DatabaseError) or not exc.args or not isinstance(exc.args[0], dict):
         cause = exc.__cause__ or exc
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise ConfigurationError(
+                f"The certificate of {place} is not trusted, {cause.verify_message}: name its authority in sslrootcert."
+            ) from exc
         raise unavailable(f"Expected a Postgres server at {place} and could not reach it: {cause}.") from exc
     state, text = exc.args[0].get("C", ""), exc.args[0].get("M", "")
     if state in _CURES:
@@ -169,7 +202,12 @@ def _ssl_context(dsn: Dsn) -> ssl.SSLContext | bool:
     mode = dsn.sslmode or ("disable" if dsn.is_local else "verify-full")
     if mode == "disable":
         return False
-    context = ssl.create_default_context(cafile=dsn.sslrootcert)
+    try:
+        context = ssl.create_default_context(cafile=dsn.sslrootcert)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"Expected a file of certificates at sslrootcert={dsn.sslrootcert} and could not read it: {exc}."
+        ) from exc
     context.check_hostname = mode == "verify-full"
     if mode == "require" and dsn.sslrootcert is None:
         context.verify_mode = ssl.CERT_NONE

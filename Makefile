@@ -1,0 +1,79 @@
+# Every target says in one sentence what it does; `make` alone lists them.
+SHELL := /bin/sh
+PYTHON ?= python3
+SECONDS ?= 60
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PACKAGES := contracts shared services
+
+.DEFAULT_GOAL := help
+.PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
+
+create-environment: $(BIN)/python ## Create the virtual environment in .venv.
+
+requirements: $(VENV)/.requirements ## Install what the command and the embedded stack need.
+
+dev-setup: $(VENV)/.dev-setup ## Install what tests and checks need on top.
+
+run: requirements ## Run the whole pipeline on the embedded stack for SECONDS=60 (0: until Ctrl-C).
+	@$(BIN)/totes up --seconds $(SECONDS)
+	@echo "To keep it running until Ctrl-C: make run SECONDS=0"
+
+test: dev-setup ## Run every test that needs nothing beyond the environment, with coverage.
+	@echo "Tests on embedded Postgres and emulated S3 and SQS (about 4 minutes on 2 cores)"
+	@$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered
+
+check: format-check lint types imports test e2e docs security ## Run what CI runs: tests and the slower checks.
+	@echo "make check: all passed"
+
+format: dev-setup ## Format the code.
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+format-check: dev-setup
+	@$(BIN)/ruff format --check .
+
+lint: dev-setup ## Lint the code.
+	@$(BIN)/ruff check .
+
+types: dev-setup ## Check the types of our packages, strictly.
+	@$(BIN)/mypy
+
+imports: dev-setup ## Check that the layers import only what they may.
+	@$(BIN)/lint-imports
+
+e2e: dev-setup ## Run the tests that need the embedded stack or another server.
+	@$(BIN)/pytest -m slow --no-cov
+
+docs: dev-setup ## Check that every command in README and docs exists and every link leads somewhere.
+	@$(BIN)/pytest tests/docs -m "slow or not slow" --no-cov
+
+security: dev-setup ## Look for insecure code and for known vulnerabilities of the dependencies.
+	@$(BIN)/bandit --quiet --recursive $(PACKAGES) --configfile pyproject.toml
+	@$(BIN)/python .ci/audit.py requirements.txt
+
+clean: ## Remove the environment, caches and the embedded stack's state (ends a running stack first).
+	@if [ -x $(BIN)/totes ]; then $(BIN)/totes down; fi
+	rm -rf $(VENV) .totes build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Expected Python 3.11 or later as $(PYTHON): choose another with make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Creating the environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "Python's venv module is incomplete: on Debian or Ubuntu, apt install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.requirements: $(BIN)/python requirements.txt requirements-local.txt constraints.txt pyproject.toml
+	@echo "Installing the pipeline and the embedded stack (once; about 30 seconds)"
+	@$(PIP) --requirement requirements-local.txt
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev-setup: $(VENV)/.requirements requirements-dev.txt
+	@echo "Installing what tests and checks need (once; about 20 seconds)"
+	@$(PIP) --requirement requirements-dev.txt
+	@touch $@

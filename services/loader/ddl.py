@@ -1,0 +1,225 @@
+"""Generate the star schema's SQL from the contracts: tables, bookkeeping, views.
+
+The migrations are frozen; a test holds what they make to what this module says, so that a changed contract without a
+migration fails. Print it, and take what the next migration needs: `python -m services.loader.ddl`.
+"""
+
+from collections.abc import Iterator
+
+from contracts.star import STAR_TABLES, Column, Kind, StarRow
+from services.loader.schema import (
+    DATES,
+    FACTS,
+    POSITION,
+    SEEN_POSITION,
+    columns_of,
+    feed_of,
+    listed,
+    row,
+    seen_table,
+)
+from shared.postgres import identifier, literal
+
+_FACT_BOOKKEEPING = (
+    "_generation int NOT NULL",
+    "_revision bigint NOT NULL",
+    "_contract int NOT NULL",
+    "_star_hash bigint NOT NULL",
+)
+_DIMENSION_BOOKKEEPING = (
+    "_generation int NOT NULL",
+    "_revision bigint NOT NULL",
+    "_contract int NOT NULL",
+    "_row_hash bigint",
+    "_star_hash bigint",
+    "_seen_at timestamptz",
+    "_deleted_generation int",
+    "_deleted_revision bigint",
+    "_inferred_at timestamptz",
+)
+_LOADS = """\
+-- Every load batch that was committed, with its snapshot and its clocks.
+CREATE TABLE _load_batch (
+    id text CONSTRAINT _load_batch_pkey PRIMARY KEY,
+    change_batch text NOT NULL,
+    feed text NOT NULL,
+    star_table text NOT NULL,
+    operation text NOT NULL,
+    origin text NOT NULL,
+    generation int NOT NULL,
+    revision bigint NOT NULL,
+    contract int NOT NULL,
+    page bigint NOT NULL,
+    since timestamptz,
+    as_of timestamptz NOT NULL,
+    rows bigint NOT NULL,
+    quarantined bigint NOT NULL,
+    object_key text NOT NULL,
+    loaded_at timestamptz NOT NULL
+);
+
+-- The freshness view reads the latest load batches of a feed.
+CREATE INDEX _load_batch_feed ON _load_batch (feed, loaded_at);
+
+-- Operators ask what was loaded lately, over all feeds.
+CREATE INDEX _load_batch_loaded_at ON _load_batch (loaded_at);
+
+-- Whether a change batch has arrived.
+CREATE INDEX _load_batch_change_batch ON _load_batch (change_batch);
+
+-- What is known of each feed: totals, and the time zone of its newest snapshot.
+CREATE TABLE _feed (
+    feed text CONSTRAINT _feed_pkey PRIMARY KEY,
+    star_table text NOT NULL,
+    time_zone text NOT NULL,
+    generation int NOT NULL,
+    revision bigint NOT NULL,
+    as_of timestamptz NOT NULL,
+    last_loaded timestamptz NOT NULL,
+    rows_loaded bigint NOT NULL,
+    quarantined bigint NOT NULL
+);"""
+_FRESHNESS = """\
+-- Each feed: how far it is loaded, and how fresh its last 1000 polls and scans with rows were at their commit.
+CREATE VIEW freshness AS
+SELECT f.feed, f.star_table, f.as_of, f.last_loaded, f.rows_loaded, f.quarantined, f.generation, f.revision,
+       recent.p50_ms, recent.p99_ms, recent.samples
+  FROM _feed f CROSS JOIN LATERAL (
+       SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS p50_ms,
+              percentile_cont(0.99) WITHIN GROUP (ORDER BY ms) AS p99_ms,
+              count(*) AS samples
+         FROM (SELECT CAST(extract(epoch FROM b.loaded_at - b.since) * 1000 AS double precision) AS ms
+                 FROM _load_batch b
+                WHERE b.feed = f.feed AND b.origin IN ('poll', 'scan') AND b.since IS NOT NULL AND b.rows > 0
+                ORDER BY b.loaded_at DESC
+                LIMIT 1000) sample) recent;"""
+
+
+def star_schema() -> str:
+    """The SQL of the whole star schema, for a search path that names its schema."""
+    return "\n\n".join(_statements()) + "\n"
+
+
+def _statements() -> Iterator[str]:
+    for table in STAR_TABLES:
+        yield _table(table)
+    for fact in FACTS:
+        yield _seen(fact)
+    yield _LOADS
+    for fact in FACTS:
+        yield _current(fact)
+        yield _history(fact)
+    yield _FRESHNESS
+
+
+def _table(table: type[StarRow]) -> str:
+    """A star table: the predefined columns, then our own."""
+    lines = [_column(table, column) for column in table.columns()]
+    if table.kind() is Kind.FACT:
+        lines.insert(0, f"{identifier(str(table.record_id))} serial {_primary(table)}")
+        lines += _FACT_BOOKKEEPING
+        version = identifier(f"{table.table}_version")
+        lines.append(f"CONSTRAINT {version} UNIQUE ({identifier(table.key)}, {listed(POSITION)})")
+    elif table.table != DATES:
+        lines += _DIMENSION_BOOKKEEPING
+    body = ",\n".join(f"    {line}" for line in lines)
+    return f"-- {_first_sentence(table)}\nCREATE TABLE {identifier(table.table)} (\n{body}\n);"
+
+
+def _column(table: type[StarRow], column: Column) -> str:
+    parts = [identifier(column.name), column.sql]
+    if column.name == table.key and table.kind() is Kind.DIMENSION:
+        parts.append(_primary(table))
+    elif not column.nullable:
+        parts.append("NOT NULL")
+    if column.references is not None:
+        name = identifier(f"{table.table}_{column.name}_fkey")
+        parts.append(f"CONSTRAINT {name} REFERENCES {identifier(column.references)}")
+    return " ".join(parts)
+
+
+def _primary(table: type[StarRow]) -> str:
+    return f"CONSTRAINT {identifier(f'{table.table}_pkey')} PRIMARY KEY"
+
+
+def _first_sentence(table: type[StarRow]) -> str:
+    return (table.__doc__ or "").split("\n", maxsplit=1)[0]
+
+
+def _seen(fact: type[StarRow]) -> str:
+    """Every observation of a fact's key; only deletions are looked for apart from their position."""
+    seen = seen_table(fact)
+    bare = seen.strip('"')
+    return f"""\
+-- Every observation of a {feed_of(fact)}: its position, and no star hash where it was found deleted.
+CREATE TABLE {seen} (
+    key int NOT NULL,
+    generation int NOT NULL,
+    revision bigint NOT NULL,
+    contract int NOT NULL,
+    row_hash bigint,
+    star_hash bigint,
+    seen_at timestamptz NOT NULL,
+    CONSTRAINT {identifier(f"{bare}_pkey")} PRIMARY KEY (key, {listed(SEEN_POSITION)})
+);
+
+-- The views ask whether a deletion came later.
+CREATE INDEX {identifier(f"{bare}_deleted")} ON {seen} (key, {listed(SEEN_POSITION)}) WHERE star_hash IS NULL;"""
+
+
+def _current(fact: type[StarRow]) -> str:
+    name, key, seen = identifier(fact.table), identifier(fact.key), seen_table(fact)
+    view = identifier(f"current_{feed_of(fact)}")
+    return f"""\
+-- One row for each live {feed_of(fact)}: no later version, no later deletion.
+CREATE VIEW {view} AS
+SELECT {listed(_shown(fact), "f")}
+  FROM {name} f
+ WHERE NOT EXISTS (SELECT FROM {name} n
+                    WHERE n.{key} = f.{key} AND {row(POSITION, "n")} > {row(POSITION, "f")})
+   AND NOT EXISTS (SELECT FROM {seen} d
+                    WHERE d.star_hash IS NULL AND d.key = f.{key}
+                      AND {row(SEEN_POSITION, "d")} > {row(POSITION, "f")});"""
+
+
+def _history(fact: type[StarRow]) -> str:
+    name, key, seen = identifier(fact.table), identifier(fact.key), seen_table(fact)
+    view = identifier(f"history_{feed_of(fact)}")
+    return f"""\
+-- Every version of a {feed_of(fact)}: when it held, in the source's time, and how it ended (NULL while it is current).
+CREATE VIEW {view} AS
+SELECT {listed(_shown(fact), "f")},
+       CASE WHEN EXISTS (SELECT FROM {seen} p
+                          WHERE p.key = f.{key} AND {row(SEEN_POSITION, "p")} < {row(POSITION, "f")})
+            THEN s.seen_at
+            ELSE LEAST(s.seen_at, (f.created_date + f.created_time) AT TIME ZONE
+                       COALESCE((SELECT time_zone FROM _feed WHERE feed = {literal(feed_of(fact))}), 'UTC'))
+       END AS valid_from,
+       ended.seen_at AS valid_to,
+       ended.ended_by
+  FROM {name} f
+  JOIN {seen} s ON (s.key, {listed(SEEN_POSITION, "s")}) = (f.{key}, {listed(POSITION, "f")})
+  LEFT JOIN LATERAL (
+       SELECT e.seen_at, e.ended_by
+         FROM ((SELECT {listed(SEEN_POSITION, "d")}, d.seen_at, 'deleted' AS ended_by
+                  FROM {seen} d
+                 WHERE d.star_hash IS NULL AND d.key = f.{key} AND {row(SEEN_POSITION, "d")} > {row(POSITION, "f")}
+                 ORDER BY {listed(SEEN_POSITION, "d")}
+                 LIMIT 1)
+               UNION ALL
+               (SELECT {listed(SEEN_POSITION, "o")}, o.seen_at, 'changed'
+                  FROM {name} n
+                  JOIN {seen} o ON (o.key, {listed(SEEN_POSITION, "o")}) = (n.{key}, {listed(POSITION, "n")})
+                 WHERE n.{key} = f.{key} AND {row(POSITION, "n")} > {row(POSITION, "f")}
+                 ORDER BY {listed(POSITION, "n")}
+                 LIMIT 1)) e
+        ORDER BY {listed(SEEN_POSITION, "e")}
+        LIMIT 1) ended ON true;"""
+
+
+def _shown(fact: type[StarRow]) -> list[str]:
+    return [identifier(str(fact.record_id)), *columns_of(fact)]
+
+
+if __name__ == "__main__":
+    print(star_schema(), end="")

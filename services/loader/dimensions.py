@@ -1,0 +1,158 @@
+"""Keep the latest state of a dimension, and let no foreign key ever lack its member.
+
+Invariant: the content is that of the newest changed observation, the deletion position that of the newest deletion,
+each guarded by position; so any order and repetition ends in the same row. New keys are inserted in order, table
+after table in the order of STAR_TABLES, so that two loaders never wait for each other in a circle; rows that exist
+are updated by the holder of the star table's lock alone.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+from contracts.star import STAR_TABLES, Column, StarRow
+from services.loader.history import refuse_conflict
+from services.loader.schema import DATES, POSITION, columns_of, listed, row, unknown
+from services.loader.staging import stage_table
+from shared.postgres import Connection, identifier
+
+_CONTENT = (*POSITION, "_row_hash", "_star_hash", "_seen_at")
+"""What a dimension row says of its content's observation."""
+
+
+@dataclass(frozen=True)
+class DimensionSql:
+    """The statements of one dimension, in the order in which they run."""
+
+    insert_members: str
+    update_content: str
+    find_conflict: str
+    update_deletion: str
+
+
+def merge(connection: Connection, dimension: type[StarRow]) -> None:
+    """Merge the staged rows and deletions. Raises PositionConflict where one key has two rows at one position."""
+    sql = dimension_sql(dimension)
+    connection.run(sql.insert_members)
+    connection.run(sql.update_content)
+    refuse_conflict(connection, dimension, sql.find_conflict)
+    connection.run(sql.update_deletion)
+
+
+def infer_members(connection: Connection, table: type[StarRow]) -> None:
+    """Give every dimension key in a table's stage a member, and every date its row."""
+    for statement in member_sql(table):
+        connection.run(statement)
+
+
+@cache
+def dimension_sql(dimension: type[StarRow]) -> DimensionSql:
+    """The statements of one dimension."""
+    return DimensionSql(
+        insert_members=_insert_members(dimension),
+        update_content=_update_content(dimension),
+        find_conflict=_find_conflict(dimension),
+        update_deletion=_update_deletion(dimension),
+    )
+
+
+@cache
+def member_sql(table: type[StarRow]) -> tuple[str, ...]:
+    """One statement for each dimension a star table refers to, in the order of STAR_TABLES."""
+    statements = []
+    for dimension in STAR_TABLES:
+        holding = [identifier(column.name) for column in table.columns() if column.references == dimension.table]
+        if holding:
+            wanted = (
+                f"(SELECT DISTINCT unnest(ARRAY[{listed(holding)}]) AS key FROM {stage_table(table)} "
+                "WHERE NOT _deleted) wanted"
+            )
+            statements.append(_insert_dates(wanted) if dimension.table == DATES else _infer(dimension, wanted))
+    return tuple(statements)
+
+
+def _insert_members(dimension: type[StarRow]) -> str:
+    """A key met for the first time gets its newest content at once, or an inferred member if it was only deleted."""
+    name, key, stage = identifier(dimension.table), identifier(dimension.key), stage_table(dimension)
+    known = [
+        f"CASE WHEN b._deleted THEN {unknown(column)} ELSE b.{identifier(column.name)} END"
+        for column in _described(dimension)
+    ]
+    position = [f"CASE WHEN b._deleted THEN 0 ELSE b.{column} END" for column in POSITION]
+    seen_at = "CASE WHEN NOT b._deleted THEN b._seen_at END"
+    return f"""
+-- New keys, in their order: the newest content staged, or an inferred member where the key is only deleted.
+INSERT INTO {name} ({listed(columns_of(dimension))}, {listed(_CONTENT)}, _inferred_at)
+SELECT DISTINCT ON (b.{key}) {listed([f"b.{key}", *known, *position])}, b._row_hash, b._star_hash, {seen_at},
+       CASE WHEN b._deleted THEN now() END
+  FROM {stage} b
+ WHERE NOT EXISTS (SELECT FROM {name} d WHERE d.{key} = b.{key})
+ ORDER BY b.{key}, b._deleted, {_newest_first("b")}, b._seen_at
+    ON CONFLICT DO NOTHING"""
+
+
+def _update_content(dimension: type[StarRow]) -> str:
+    key = identifier(dimension.key)
+    changing = [*(identifier(column.name) for column in _described(dimension)), *_CONTENT]
+    return f"""
+-- Newer content replaces older; of one position read twice, the earlier sight is kept.
+UPDATE {identifier(dimension.table)} d SET ({listed(changing)}, _inferred_at) = ({listed(changing, "n")}, NULL)
+  FROM (SELECT DISTINCT ON (b.{key}) b.* FROM {stage_table(dimension)} b WHERE NOT b._deleted
+         ORDER BY b.{key}, {_newest_first("b")}, b._seen_at) n
+ WHERE d.{key} = n.{key}
+   AND ({row(POSITION, "d")} < {row(POSITION, "n")}
+        OR {row(POSITION, "d")} = {row(POSITION, "n")} AND n._seen_at < d._seen_at)"""
+
+
+def _find_conflict(dimension: type[StarRow]) -> str:
+    key = identifier(dimension.key)
+    return f"""
+-- Two hashes at one position of one key.
+SELECT d.{key}, {listed(POSITION, "d")}
+  FROM {stage_table(dimension)} b JOIN {identifier(dimension.table)} d ON d.{key} = b.{key}
+ WHERE NOT b._deleted AND {row(POSITION, "d")} = {row(POSITION, "b")} AND b._star_hash <> d._star_hash
+ LIMIT 1"""
+
+
+def _update_deletion(dimension: type[StarRow]) -> str:
+    key = identifier(dimension.key)
+    return f"""
+-- The newest deletion is kept beside the content; whichever position is greater says whether the row lives.
+UPDATE {identifier(dimension.table)} d SET (_deleted_generation, _deleted_revision) = (n._generation, n._revision)
+  FROM (SELECT DISTINCT ON (b.{key}) b.{key}, b._generation, b._revision FROM {stage_table(dimension)} b
+         WHERE b._deleted ORDER BY b.{key}, b._generation DESC, b._revision DESC) n
+ WHERE d.{key} = n.{key}
+   AND (d._deleted_generation IS NULL
+        OR (d._deleted_generation, d._deleted_revision) < (n._generation, n._revision))"""
+
+
+def _infer(dimension: type[StarRow], wanted: str) -> str:
+    name, key = identifier(dimension.table), identifier(dimension.key)
+    values = listed(["wanted.key", *(unknown(column) for column in _described(dimension)), "0", "0", "0", "now()"])
+    return f"""
+-- Keys that no row has described yet get an inferred member, which the real row will replace.
+INSERT INTO {name} ({listed(columns_of(dimension))}, {listed(POSITION)}, _inferred_at)
+SELECT {values}
+  FROM {wanted}
+ WHERE NOT EXISTS (SELECT FROM {name} d WHERE d.{key} = wanted.key)
+ ORDER BY wanted.key
+    ON CONFLICT DO NOTHING"""
+
+
+def _insert_dates(wanted: str) -> str:
+    return f"""
+-- Every date that the staged rows name.
+INSERT INTO dim_date (date_id, year, month, day, day_of_week, day_name, month_name, quarter)
+SELECT key, extract(year FROM key), extract(month FROM key), extract(day FROM key), extract(isodow FROM key),
+       to_char(key, 'FMDay'), to_char(key, 'FMMonth'), extract(quarter FROM key)
+  FROM {wanted}
+ WHERE NOT EXISTS (SELECT FROM dim_date d WHERE d.date_id = wanted.key)
+ ORDER BY key
+    ON CONFLICT DO NOTHING"""
+
+
+def _described(dimension: type[StarRow]) -> list[Column]:
+    return [column for column in dimension.columns() if column.name != dimension.key]
+
+
+def _newest_first(alias: str) -> str:
+    return listed((f"{column} DESC" for column in POSITION), alias)

@@ -1,0 +1,177 @@
+"""Keep the exact history of a fact: every observation in bookkeeping, one fact row per run of equal star hash.
+
+Invariant: for any order and repetition of the same observations, the same rows at the same positions. Works on the
+stage of one transaction (READ COMMITTED, the star table's advisory lock taken first). A replayed observation adds
+nothing; a late one may move a row to an earlier position or split a run; no row is ever deleted.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+from contracts.star import StarRow
+from services.loader.schema import POSITION, SEEN_POSITION, columns_of, listed, row, seen_table
+from services.loader.staging import stage_table
+from shared.errors import PositionConflict
+from shared.postgres import Connection, identifier, rows_of
+
+
+@dataclass(frozen=True)
+class FactSql:
+    """The statements of one fact, in the order in which they run."""
+
+    keep_observations: str
+    keep_earlier_sight: str
+    find_conflict: str
+    find_touched: str
+    move_rows: str
+    insert_heads: str
+    copy_heads: str
+
+
+def keep_history(connection: Connection, fact: type[StarRow], staged: int) -> int:
+    """Merge the staged observations; the number of versions inserted.
+
+    Raises PositionConflict where one key has two star hashes at one position.
+    """
+    sql = fact_sql(fact)
+    fresh = _count(connection, sql.keep_observations)
+    if fresh < staged:
+        connection.run(sql.keep_earlier_sight)
+        refuse_conflict(connection, fact, sql.find_conflict)
+    touched = _count(connection, sql.find_touched)
+    if touched == fresh:
+        return _count(connection, sql.insert_heads)
+    connection.run(sql.move_rows)
+    return _count(connection, sql.insert_heads) + _count(connection, sql.copy_heads)
+
+
+def refuse_conflict(connection: Connection, table: type[StarRow], find_conflict: str) -> None:
+    """Raise PositionConflict with the first key the query finds."""
+    for key, generation, revision, contract in rows_of(connection, find_conflict):
+        raise PositionConflict(
+            f"Expected one row of {table.table} for {table.key} {key} at generation {generation}, revision {revision}, "
+            f"contract {contract}, found two that differ: find out which reader sent the wrong one."
+        )
+
+
+@cache
+def fact_sql(fact: type[StarRow]) -> FactSql:
+    """The statements of one fact."""
+    return FactSql(
+        keep_observations=_keep_observations(fact),
+        keep_earlier_sight=_keep_earlier_sight(fact),
+        find_conflict=_find_conflict(fact),
+        find_touched=_find_touched(fact),
+        move_rows=_move_rows(fact),
+        insert_heads=_insert_heads(fact),
+        copy_heads=_copy_heads(fact),
+    )
+
+
+def _count(connection: Connection, sql: str) -> int:
+    connection.run(sql)
+    return int(connection.row_count)
+
+
+def _keep_observations(fact: type[StarRow]) -> str:
+    key, seen, stage = identifier(fact.key), seen_table(fact), stage_table(fact)
+    return f"""
+-- Keep every observation; what a replay repeats is not fresh.
+WITH kept AS (
+    INSERT INTO {seen} (key, {listed(SEEN_POSITION)}, row_hash, star_hash, seen_at)
+    SELECT DISTINCT ON ({key}, {listed(POSITION)}) {key}, {listed(POSITION)}, _row_hash, _star_hash, _seen_at
+      FROM {stage} b
+     WHERE NOT EXISTS (SELECT FROM {seen} s WHERE {_seen_place("s")} = {_place(fact, "b")})
+     ORDER BY {key}, {listed(POSITION)}, _seen_at
+    RETURNING key, {listed(SEEN_POSITION)}, star_hash)
+INSERT INTO stage_fresh SELECT * FROM kept"""
+
+
+def _keep_earlier_sight(fact: type[StarRow]) -> str:
+    key = identifier(fact.key)
+    return f"""
+-- A position that was read twice was first seen at the earlier time.
+UPDATE {seen_table(fact)} s SET seen_at = b.seen_at
+  FROM (SELECT {key}, {listed(POSITION)}, min(_seen_at) AS seen_at
+          FROM {stage_table(fact)} GROUP BY {key}, {listed(POSITION)}) b
+ WHERE {_seen_place("s")} = {_place(fact, "b")} AND b.seen_at < s.seen_at"""
+
+
+def _find_conflict(fact: type[StarRow]) -> str:
+    return f"""
+-- Two hashes at one position of one key.
+SELECT s.key, {listed(SEEN_POSITION, "s")}
+  FROM {stage_table(fact)} b JOIN {seen_table(fact)} s ON {_seen_place("s")} = {_place(fact, "b")}
+ WHERE b._star_hash IS DISTINCT FROM s.star_hash
+ LIMIT 1"""
+
+
+def _find_touched(fact: type[StarRow]) -> str:
+    seen = seen_table(fact)
+    return f"""
+-- Whose place may have changed: the fresh observations and each one's next. A head starts a run.
+INSERT INTO stage_touched
+SELECT x.key, {listed(SEEN_POSITION, "x")}, x.star_hash,
+       x.star_hash IS NOT NULL AND x.star_hash IS DISTINCT FROM
+       (SELECT p.star_hash FROM {seen} p
+         WHERE p.key = x.key AND {row(SEEN_POSITION, "p")} < {row(SEEN_POSITION, "x")}
+         ORDER BY p.generation DESC, p.revision DESC, p.contract DESC LIMIT 1)
+  FROM (SELECT key, {listed(SEEN_POSITION)}, star_hash FROM stage_fresh
+        UNION
+        SELECT n.* FROM stage_fresh f CROSS JOIN LATERAL (
+            SELECT s.key, {listed(SEEN_POSITION, "s")}, s.star_hash FROM {seen} s
+             WHERE s.key = f.key AND {row(SEEN_POSITION, "s")} > {row(SEEN_POSITION, "f")}
+             ORDER BY {listed(SEEN_POSITION, "s")} LIMIT 1) n) x"""
+
+
+def _move_rows(fact: type[StarRow]) -> str:
+    return f"""
+-- A row that no longer starts its run moves to the fresh head before it.
+UPDATE {identifier(fact.table)} f SET ({listed(POSITION)}) = {row(SEEN_POSITION, "h")}
+  FROM stage_touched t CROSS JOIN LATERAL (
+       SELECT {listed(SEEN_POSITION)} FROM stage_touched h
+        WHERE h.head AND h.key = t.key AND {row(SEEN_POSITION, "h")} < {row(SEEN_POSITION, "t")}
+        ORDER BY generation DESC, revision DESC, contract DESC LIMIT 1) h
+ WHERE NOT t.head AND t.star_hash IS NOT NULL AND {_place(fact, "f")} = {_seen_place("t")}"""
+
+
+def _insert_heads(fact: type[StarRow]) -> str:
+    place = f"t.key, {listed(SEEN_POSITION, 't')}"
+    return f"""
+-- Heads without a row are inserted from the batch, in the order of their keys.
+INSERT INTO {_fact_target(fact)}
+SELECT DISTINCT ON ({place}) {listed(columns_of(fact), "b")}, {listed(SEEN_POSITION, "t")}, t.star_hash
+  FROM stage_touched t JOIN {stage_table(fact)} b ON {_place(fact, "b")} = {_seen_place("t")}
+ WHERE t.head AND {_has_no_row(fact)}
+ ORDER BY {place}"""
+
+
+def _copy_heads(fact: type[StarRow]) -> str:
+    columns = listed(columns_of(fact))
+    return f"""
+-- A late observation split a run: its second part gets a copy of a row of equal key and star hash.
+INSERT INTO {_fact_target(fact)}
+SELECT {listed(columns_of(fact), "o")}, {listed(SEEN_POSITION, "t")}, t.star_hash
+  FROM stage_touched t CROSS JOIN LATERAL (
+       SELECT {columns} FROM {identifier(fact.table)} f
+        WHERE f.{identifier(fact.key)} = t.key AND f._star_hash = t.star_hash LIMIT 1) o
+ WHERE t.head AND {_has_no_row(fact)}
+ ORDER BY t.key, {listed(SEEN_POSITION, "t")}"""
+
+
+def _fact_target(fact: type[StarRow]) -> str:
+    return f"{identifier(fact.table)} ({listed(columns_of(fact))}, {listed(POSITION)}, _star_hash)"
+
+
+def _has_no_row(fact: type[StarRow]) -> str:
+    return f"NOT EXISTS (SELECT FROM {identifier(fact.table)} f WHERE {_place(fact, 'f')} = {_seen_place('t')})"
+
+
+def _seen_place(alias: str) -> str:
+    """Key and position of an observation."""
+    return row(("key", *SEEN_POSITION), alias)
+
+
+def _place(fact: type[StarRow], alias: str) -> str:
+    """Key and position of a staged row or of a version."""
+    return row((identifier(fact.key), *POSITION), alias)

@@ -1,0 +1,115 @@
+"""Load batches of one star table into the warehouse: rows, history, members and bookkeeping in one transaction.
+
+Invariant: a load batch is in exactly one committed transaction. A second delivery finds its id in `_load_batch` and
+does nothing; batches in any order end in the same tables.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from contracts.messages import LoadBatchData
+from contracts.star import Kind, StarRow
+from services.loader import dimensions, history
+from services.loader.staging import Load, stage
+from services.loader.warehouse import Warehouse
+from shared.errors import MalformedMessage
+from shared.postgres import Connection, DatabaseError, rows_of
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one transaction did: ids of the load batches loaded and of those already there, rows, fact versions."""
+
+    loaded: tuple[str, ...]
+    already_there: tuple[str, ...]
+    rows: int = 0
+    versions: int = 0
+
+
+def load(warehouse: Warehouse, table: type[StarRow], loads: Sequence[Load]) -> Report:
+    """Load all or none of the batches, each of this star table.
+
+    Raises ContractViolation where one of them can never be loaded, WarehouseUnavailable, ConfigurationError.
+    """
+    by_id = {load.batch.id: load for load in loads}
+    return warehouse.transaction(table, lambda connection: _load(connection, table, by_id))
+
+
+def _load(connection: Connection, table: type[StarRow], by_id: dict[str, Load]) -> Report:
+    there = {found for (found,) in rows_of(connection, _FIND_LOADED, ids=list(by_id))}
+    new = [load for batch_id, load in by_id.items() if batch_id not in there]
+    rows = sum(stage(connection, table, load) for load in new)
+    versions = _merge(connection, table, rows) if rows else 0
+    for item in new:
+        _keep(connection, item.batch.id, item.batch.data)
+    return Report(tuple(load.batch.id for load in new), tuple(sorted(there)), rows, versions)
+
+
+def _merge(connection: Connection, table: type[StarRow], rows: int) -> int:
+    """Bring the stage into the star table; the number of fact versions inserted."""
+    if table.kind() is Kind.DIMENSION:
+        dimensions.merge(connection, table)
+        return 0
+    dimensions.infer_members(connection, table)
+    return history.keep_history(connection, table, rows)
+
+
+def _keep(connection: Connection, batch_id: str, data: LoadBatchData) -> None:
+    """Write down the load batch and what it tells of its feed. Raises MalformedMessage for an unknown time zone."""
+    _check_time_zone(connection, data.time_zone)
+    shared = {
+        "feed": data.feed,
+        "star_table": data.star_table,
+        "generation": data.position.generation,
+        "revision": data.position.revision,
+        "as_of": data.as_of,
+        "rows": data.object.rows,
+        "quarantined": data.quarantined,
+    }
+    connection.run(
+        _KEEP_LOAD_BATCH,
+        id=batch_id,
+        change_batch=data.change_batch,
+        operation=data.operation.value,
+        origin=data.origin.value,
+        contract=data.position.contract,
+        page=data.page,
+        since=data.since,
+        object_key=data.object.key,
+        **shared,
+    )
+    connection.run(_KEEP_FEED, time_zone=data.time_zone, **shared)
+
+
+def _check_time_zone(connection: Connection, name: str) -> None:
+    """A zone that Postgres does not know would break the history views for everyone."""
+    try:
+        connection.run("SELECT now() AT TIME ZONE CAST(:name AS text)", name=name)
+    except DatabaseError as exc:
+        if exc.args[0].get("C") != "22023":
+            raise
+        raise MalformedMessage(f"Expected a time zone that Postgres knows, found {name!r}.") from exc
+
+
+_FIND_LOADED = "SELECT id FROM _load_batch WHERE id = ANY(CAST(:ids AS text[]))"
+_KEEP_LOAD_BATCH = """
+-- In the same transaction as its rows, so that a second delivery finds it. The time is that of the commit, nearly.
+INSERT INTO _load_batch (id, change_batch, feed, star_table, operation, origin, generation, revision, contract, page,
+                         since, as_of, rows, quarantined, object_key, loaded_at)
+VALUES (:id, :change_batch, :feed, :star_table, :operation, :origin, :generation, :revision, :contract, :page,
+        :since, :as_of, :rows, :quarantined, :object_key, clock_timestamp())"""
+_KEEP_FEED = """
+-- Totals grow; the time zone is that of the newest snapshot, whatever order the batches come in.
+INSERT INTO _feed AS kept (feed, star_table, time_zone, generation, revision, as_of, last_loaded,
+                           rows_loaded, quarantined)
+VALUES (:feed, :star_table, :time_zone, :generation, :revision, :as_of, clock_timestamp(), :rows, :quarantined)
+    ON CONFLICT (feed) DO UPDATE SET
+       (time_zone, generation, revision) = (
+           SELECT n.*
+             FROM (VALUES (EXCLUDED.time_zone, EXCLUDED.generation, EXCLUDED.revision),
+                          (kept.time_zone, kept.generation, kept.revision)) n (zone, generation, revision)
+            ORDER BY n.generation DESC, n.revision DESC, n.zone LIMIT 1),
+       as_of = GREATEST(kept.as_of, EXCLUDED.as_of),
+       last_loaded = EXCLUDED.last_loaded,
+       rows_loaded = kept.rows_loaded + EXCLUDED.rows_loaded,
+       quarantined = kept.quarantined + EXCLUDED.quarantined"""

@@ -1,0 +1,1 @@
+"""Versioned migrations of the warehouse, applied by services.loader.migrate."""

@@ -1,0 +1,132 @@
+"""Bring the rows of a load batch into a temporary table by COPY, where the warehouse computes their star hash.
+
+Invariant: what COPY gets means, value by value, what the arrays hold: NULL is not '', a tab is not a separator.
+A stage is empty at the start of each transaction (ON COMMIT DELETE ROWS), so a second delivery stages the same again.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
+
+import numpy as np
+
+from contracts.messages import ROW_HASH, LoadBatch, LoadBatchData, Operation
+from contracts.star import Column, Kind, StarRow
+from services.loader.schema import POSITION, listed, star_hash
+from shared.errors import CorruptObject
+from shared.parquet import Array
+from shared.postgres import Connection, copy_in, identifier
+
+CHUNK_ROWS = 2_000
+"""About 256 KiB of a fact's rows: larger chunks gain nothing, and memory stays bounded."""
+NULL = r"\N"
+_TAIL = (ROW_HASH, "_deleted", *POSITION, "_seen_at")
+"""What each staged row carries beside its star columns."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """A load batch, and what reads the columns of its object when they are staged, so that memory holds one page.
+
+    The columns are the star columns and the row hash, or the key alone where the batch deletes.
+    """
+
+    batch: LoadBatch
+    read: Callable[[], Mapping[str, Array]]
+
+
+def stage_table(table: type[StarRow]) -> str:
+    """The name of a star table's stage."""
+    return str(identifier(f"stage_{table.table}"))
+
+
+def create_stage(table: type[StarRow]) -> str:
+    """DDL of a star table's stage, and of what history needs beside it; harmless where they exist."""
+    columns = ",\n    ".join(f"{identifier(column.name)} {column.sql}" for column in table.columns())
+    stage = f"""
+CREATE TEMP TABLE IF NOT EXISTS {stage_table(table)} (
+    {columns},
+    _row_hash bigint, _deleted boolean NOT NULL,
+    _generation int NOT NULL, _revision bigint NOT NULL, _contract int NOT NULL, _seen_at timestamptz NOT NULL,
+    _star_hash bigint GENERATED ALWAYS AS (CASE WHEN NOT _deleted THEN {star_hash(table)} END) STORED
+) ON COMMIT DELETE ROWS;"""
+    return stage if table.kind() is Kind.DIMENSION else stage + _OBSERVATIONS
+
+
+_OBSERVATIONS = """
+CREATE TEMP TABLE IF NOT EXISTS stage_fresh (
+    key int, generation int, revision bigint, contract int, star_hash bigint
+) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_touched (
+    key int, generation int, revision bigint, contract int, star_hash bigint, head boolean
+) ON COMMIT DELETE ROWS;"""
+
+
+def stage(connection: Connection, table: type[StarRow], load: Load) -> int:
+    """COPY one load batch into its stage; the number of rows. Raises CorruptObject where columns do not fit."""
+    data, columns = load.batch.data, load.read()
+    present = _present(table, data, columns)
+    target = f"{stage_table(table)} ({listed([identifier(column.name) for column in present] + list(_TAIL))})"
+    return copy_in(connection, f"COPY {target} FROM STDIN", copy_text(present, data, columns))
+
+
+def copy_text(present: Sequence[Column], data: LoadBatchData, columns: Mapping[str, Array]) -> Iterator[bytes]:
+    """The rows in COPY's text format, some thousand a chunk."""
+    rows, deleted, position = data.object.rows, data.operation is Operation.DELETED, data.position
+    constants = ("t" if deleted else "f", position.generation, position.revision, position.contract)
+    end = "\t".join(["", *map(str, constants), data.as_of.isoformat()]) + "\n"
+    for start in range(0, rows, CHUNK_ROWS):
+        part = slice(start, min(start + CHUNK_ROWS, rows))
+        texts = [as_text(column, columns[column.name][part]) for column in present]
+        texts.append([NULL] * (part.stop - start) if deleted else _numbers(columns[ROW_HASH][part]))
+        yield (end.join(map("\t".join, zip(*texts, strict=True))) + end).encode()
+
+
+def as_text(column: Column, array: Array) -> list[str]:
+    """One column's values as COPY reads them."""
+    if column.python is str:
+        return [_escaped(value) for value in array.tolist()]
+    if column.python is date:
+        return list(np.datetime_as_string(array).tolist())
+    if column.python is time:
+        moments = np.datetime_as_string(np.asarray(array, "int64").astype("datetime64[us]"))
+        return [moment[11:] for moment in moments.tolist()]
+    if column.python is Decimal:
+        return [f"{hundredths}e-2" for hundredths in array.tolist()]
+    if column.python is bool:
+        return ["t" if value else "f" for value in array.tolist()]
+    return _numbers(array) if not column.nullable else _nullable_numbers(array)
+
+
+def _numbers(array: Array) -> list[str]:
+    return list(map(str, array.tolist()))
+
+
+def _nullable_numbers(array: Array) -> list[str]:
+    """A masked integer array's values: `tolist` gives pandas.NA where it is null."""
+    return [str(value) if isinstance(value, int) else NULL for value in array.tolist()]
+
+
+def _escaped(value: str | None) -> str:
+    """Text as COPY reads it; the backslash first, so that a text that looks like COPY's NULL stays a text."""
+    if value is None:
+        return NULL
+    if value.isalnum():
+        return value
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _present(table: type[StarRow], data: LoadBatchData, columns: Mapping[str, Array]) -> list[Column]:
+    """The star columns the object must hold, each with as many values as the message says."""
+    changed = data.operation is Operation.CHANGED
+    present = [column for column in table.columns() if changed or column.name == table.key]
+    needed = [column.name for column in present] + [ROW_HASH] * changed
+    found = {name: len(columns[name]) if name in columns else None for name in needed}
+    wrong = {name: rows for name, rows in found.items() if rows != data.object.rows}
+    if wrong:
+        raise CorruptObject(
+            f"Expected {data.object.rows} values in each column of {data.object.bucket}/{data.object.key}, "
+            f"found {wrong}."
+        )
+    return present

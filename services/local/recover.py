@@ -1,0 +1,123 @@
+"""Sends again what a killed emulator has lost: its queues live in memory, the archive and the warehouse do not.
+
+A change batch that is archived but not in the warehouse's books is on its way, parked or lost; only of a parked one is
+it known that it is not lost. Invariant: afterwards every archived batch of a feed with a star table is loaded, parked
+or on a queue. Sending one that was not lost is harmless, loading is idempotent. Feeds without a star table have no
+books, and nothing of theirs is loaded: they are skipped.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from contracts.feeds import FEEDS
+from contracts.messages import ChangeBatch, LoadBatch
+from shared.objects import ObjectStore
+from shared.postgres import Connection, rows_of
+from shared.queues import BATCH, Queue
+
+ENVELOPE = "envelope"
+"""Entry of an archive object's metadata that holds its change batch."""
+ASKED_AT_ONCE = 1000
+"""Change batches looked up in one statement."""
+PEEK_SECONDS = 60
+"""How long parked messages stay hidden while they are counted; put back at once afterwards."""
+LOADED = Path(__file__).with_name("loaded_batches.sql").read_text(encoding="utf-8")
+_KEY = re.compile(
+    r"(?P<feed>[^/]+)/date=[^/]+/[^/]+-p0*(?P<page>[0-9]+)-g(?P<generation>[0-9]+)-r(?P<revision>[0-9]+)"
+    r"-v(?P<contract>[0-9]+)-[a-z]+-(?P<digest>[0-9a-f]{16})[.]tsv[.]gz"
+)
+
+
+@dataclass(frozen=True)
+class Archived:
+    """One archived change batch: its id and its object's key."""
+
+    batch: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """Where to look and where to send. The warehouse session's search_path is the star schema."""
+
+    objects: ObjectStore
+    archive: str
+    changes: Queue
+    warehouse: Connection
+    dead_letters: tuple[tuple[Any, str], ...]
+    """SQS client and URL of each dead-letter queue."""
+
+    def republish(self) -> int:
+        """Send every batch that is neither loaded nor parked; how many those were."""
+        missing = list(self.missing())
+        parked = self.parked() if missing else set()
+        bodies = [body for each in missing if each.batch not in parked and (body := self._envelope(each)) is not None]
+        self.changes.send(bodies)
+        return len(bodies)
+
+    def missing(self) -> Iterator[Archived]:
+        """Archived batches that the warehouse's books do not hold, in the order of their keys."""
+        for some in _groups(self._archived()):
+            loaded = {name for [name] in rows_of(self.warehouse, LOADED, batches=[each.batch for each in some])}
+            yield from (each for each in some if each.batch not in loaded)
+
+    def parked(self) -> set[str]:
+        """Change batches whose message, or whose load batch's message, lies in a dead-letter queue."""
+        return {
+            batch for client, url in self.dead_letters for body in peek(client, url) for batch in change_batch(body)
+        }
+
+    def _archived(self) -> Iterator[Archived]:
+        for feed in FEEDS.values():
+            if feed.star is not None:
+                for key in self.objects.keys(self.archive, f"{feed.name}/"):
+                    batch = batch_of(key)
+                    if batch is not None:
+                        yield Archived(batch, key)
+
+    def _envelope(self, archived: Archived) -> str | None:
+        """The change batch's message as it was sent, None if the object is not one of the pipeline's."""
+        found = self.objects.metadata(self.archive, archived.key).get(ENVELOPE, "")
+        return found if list(change_batch(found)) == [archived.batch] else None
+
+
+def batch_of(key: str) -> str | None:
+    """The change batch that an archive key names (contracts.messages.archive_key), None for any other key."""
+    found = _KEY.fullmatch(key)
+    return found and "{feed}/g{generation}.r{revision}.v{contract}.p{page}/{digest}".format_map(found.groupdict())
+
+
+def change_batch(body: str) -> Iterator[str]:
+    """The id of the change batch that a message is or comes from; none for a body that is no message of ours."""
+    for model in (ChangeBatch, LoadBatch):
+        try:
+            message = model.model_validate_json(body)
+        except ValidationError:
+            continue
+        yield message.id if isinstance(message, ChangeBatch) else message.data.change_batch
+        return
+
+
+def peek(client: Any, url: str) -> list[str]:
+    """The bodies of all messages of a queue, which are then put back."""
+    found: dict[str, tuple[str, str]] = {}
+    while messages := client.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=BATCH, VisibilityTimeout=PEEK_SECONDS, WaitTimeSeconds=0
+    ).get("Messages"):
+        found.update({each["MessageId"]: (each["ReceiptHandle"], each["Body"]) for each in messages})
+    queue = Queue(client, url)
+    for handle, _ in found.values():
+        queue.put_off(handle, 0)
+    return [body for _, body in found.values()]
+
+
+def _groups(archived: Iterable[Archived]) -> Iterator[list[Archived]]:
+    waiting = iter(archived)
+    while some := list(islice(waiting, ASKED_AT_ONCE)):
+        yield some

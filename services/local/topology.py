@@ -1,0 +1,231 @@
+"""The topology as it stands in terraform/topology.yaml, checked, and what follows from it.
+
+Invariant: a number that follows from another is derived here, exactly as Terraform derives it, and typed nowhere.
+Pure: reading the file aside, no clock, environment or network. A second reading gives the same.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from shared.consumer import delay_seconds
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+
+FILE = Path(__file__).parents[2] / "terraform" / "topology.yaml"
+DAY_SECONDS = 24 * 3600
+MINUTE_SECONDS = 60
+LONGEST_VISIBILITY_SECONDS = 12 * 3600
+"""Of a message in SQS; a longer one is refused."""
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Part(BaseModel):
+    """Base of the topology's parts: immutable, and a word it does not know is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rules(Part):
+    """Numbers from which others follow."""
+
+    visibility_per_timeout: Annotated[int, Field(ge=6)]
+    """AWS asks for six: a batch may be throttled and tried again before its messages become visible."""
+    outage_hours: Annotated[int, Field(ge=12)]
+    shutdown_seconds: Positive
+    handover_seconds: Positive
+
+
+class Named(Part):
+    """A resource of which nothing is decided but that it is there, and what for."""
+
+    purpose: str
+
+
+class Bucket(Named):
+    """A bucket; versioned where objects are written once."""
+
+    versioned: bool
+
+
+class WorkQueue(Named):
+    """A standard queue with its dead-letter queue."""
+
+    retention_days: Annotated[int, Field(ge=1, le=14)]
+    dead_letter_retention_days: Annotated[int, Field(ge=1, le=14)]
+    max_receive_count: Annotated[int, Field(ge=1, le=1000)]
+
+    @model_validator(mode="after")
+    def _parked_messages_outlive_waiting_ones(self) -> Self:
+        """A parked message keeps its first enqueue time, so a shorter dead-letter queue would delete it early."""
+        if self.dead_letter_retention_days <= self.retention_days:
+            raise ValueError(
+                f"expected dead_letter_retention_days above retention_days ({self.retention_days}), "
+                f"found {self.dead_letter_retention_days}"
+            )
+        return self
+
+    @property
+    def retention_seconds(self) -> int:
+        """How long a message may wait."""
+        return self.retention_days * DAY_SECONDS
+
+    @property
+    def dead_letter_retention_seconds(self) -> int:
+        """How long a message stays parked, counted from its first enqueueing."""
+        return self.dead_letter_retention_days * DAY_SECONDS
+
+    @property
+    def endurance_seconds(self) -> int:
+        """From a message's first receive to its last, if every one of them hands it back."""
+        return sum(delay_seconds(receive) for receive in range(1, self.max_receive_count))
+
+
+class Function(Part):
+    """A Lambda function; `environment` names the fields of shared.settings.Settings it is told."""
+
+    handler: Annotated[str, Field(pattern=r"^services\.[a-z_]+\.handler\.handler$")]
+    memory_mb: Annotated[int, Field(ge=256, le=10_240)]
+    timeout_seconds: Annotated[int, Field(ge=1, le=900)]
+    layers: bool
+    environment: tuple[str, ...]
+
+    @field_validator("environment")
+    @classmethod
+    def _settings_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = set(names) - set(Settings.model_fields)
+        if unknown:
+            raise ValueError(f"expected fields of shared.settings.Settings, found {sorted(unknown)}")
+        return names
+
+
+class EventSourceMapping(Part):
+    """How a function consumes a queue. SQS lambdas without a batching window take ten messages at most."""
+
+    queue: str
+    batch_size: Annotated[int, Field(ge=1, le=10)]
+    maximum_concurrency: Annotated[int, Field(ge=2, le=1000)]
+    function_response_types: tuple[Literal["ReportBatchItemFailures"]]
+    """Without it messages that failed would be deleted."""
+
+
+class Schedule(Part):
+    """When EventBridge invokes the function of the same name."""
+
+    every_minutes: Positive
+
+
+class Alarm(Part):
+    """One alarm for each resource of a kind, on a metric that AWS itself measures."""
+
+    over: Literal["queues", "dead_letter_queues", "functions", "schedules"]
+    metric: str
+    statistic: Literal["Maximum", "Sum"]
+    comparison: Literal["GreaterThanThreshold", "LessThanThreshold"]
+    threshold: Annotated[int, Field(ge=0)]
+    period_seconds: Annotated[int, Field(ge=60, multiple_of=60)]
+    periods: Positive
+    missing_data: Literal["breaching", "notBreaching"]
+    runbook: Annotated[str, Field(min_length=40)]
+
+
+class Topology(Part):
+    """All of it; every reference is checked, so that neither Terraform nor the embedded stack meets a dangling one."""
+
+    prefix: Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$")]
+    rules: Rules
+    buckets: Mapping[str, Bucket]
+    queues: Mapping[str, WorkQueue]
+    secrets: Mapping[str, Named]
+    functions: Mapping[str, Function]
+    event_source_mappings: Mapping[str, EventSourceMapping]
+    schedules: Mapping[str, Schedule]
+    alarms: Mapping[str, Alarm]
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Self:
+        unknown = {*self.event_source_mappings, *self.schedules} - set(self.functions)
+        unknown |= {mapping.queue for mapping in self.event_source_mappings.values()} - set(self.queues)
+        if unknown:
+            raise ValueError(f"expected names of functions and queues described here, found {sorted(unknown)}")
+        return self
+
+    @model_validator(mode="after")
+    def _each_queue_has_one_consumer(self) -> Self:
+        consumed = sorted(mapping.queue for mapping in self.event_source_mappings.values())
+        if consumed != sorted(self.queues):
+            raise ValueError(f"expected one event source mapping for each of {sorted(self.queues)}, found {consumed}")
+        return self
+
+    @model_validator(mode="after")
+    def _messages_outlast_the_outage(self) -> Self:
+        """Neither the receives nor the retention may use a message up while the warehouse is away."""
+        outage_seconds = self.rules.outage_hours * 3600
+        for name, queue in self.queues.items():
+            if min(queue.endurance_seconds, queue.retention_seconds) <= outage_seconds:
+                raise ValueError(
+                    f"expected a message of {name} to outlast {outage_seconds} s, found {queue.endurance_seconds} s "
+                    f"of receives and {queue.retention_seconds} s of retention: raise max_receive_count or retention"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _visibility_is_one_that_sqs_allows(self) -> Self:
+        for name in self.queues:
+            if self.visibility_timeout_seconds(name) > LONGEST_VISIBILITY_SECONDS:
+                raise ValueError(f"the consumer of {name} may run too long: SQS hides a message for 12 hours at most")
+        return self
+
+    def consumer(self, queue: str) -> str:
+        """The function that consumes a queue."""
+        return next(name for name, mapping in self.event_source_mappings.items() if mapping.queue == queue)
+
+    def visibility_timeout_seconds(self, queue: str) -> int:
+        """How long a received message stays hidden: a multiple of its consumer's timeout."""
+        return self.rules.visibility_per_timeout * self.functions[self.consumer(queue)].timeout_seconds
+
+    def poll_lifetime_seconds(self, function: str) -> int:
+        """How long one invocation goes on: whole periods of its schedule within its timeout, less the handover."""
+        period = self.schedules[function].every_minutes * MINUTE_SECONDS
+        longest = self.functions[function].timeout_seconds - self.rules.shutdown_seconds
+        return longest // period * period - self.rules.handover_seconds
+
+    def name(self, part: str) -> str:
+        """Of a queue or function in its account; of a bucket before what makes it unique in the world."""
+        return f"{self.prefix}-{part}"
+
+    def dead_letter_name(self, queue: str) -> str:
+        """Of a queue's dead-letter queue."""
+        return f"{self.name(queue)}-dlq"
+
+    def secret_name(self, secret: str) -> str:
+        """Of a secret."""
+        return f"{self.prefix}/{secret}"
+
+
+def schedule_expression(every_minutes: int) -> str:
+    """The rate as EventBridge Scheduler spells it."""
+    return f"rate({every_minutes} minute{'' if every_minutes == 1 else 's'})"
+
+
+def parse(text: str) -> Topology:
+    """The topology of a YAML text. Raises ConfigurationError naming the first thing that is wrong."""
+    try:
+        return Topology.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as exc:
+        raise ConfigurationError(f"Expected YAML in {FILE.name}: {exc}.") from exc
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(step) for step in first["loc"]) or "the topology"
+        raise ConfigurationError(f"{FILE.name}, {place}: {first['msg']}.") from exc
+
+
+@cache
+def topology() -> Topology:
+    """The topology of this project."""
+    return parse(FILE.read_text(encoding="utf-8"))

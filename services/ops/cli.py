@@ -1,0 +1,230 @@
+"""The `totes` command: options in, one call, words and an exit code out.
+
+Invariant: every PipelineError ends as its own sentence on stderr; an error nobody meant keeps its traceback in a file
+that one sentence names. Modules that take long to import are imported by the command that needs them.
+"""
+
+import errno
+import tempfile
+import time
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from services.ops.options import UpOptions, described
+from shared.errors import ConfigurationError, PipelineError, Unavailable
+
+NOT_FIT, USAGE, UNREACHABLE, OUR_MISTAKE, INTERRUPTED = 1, 2, 3, 70, 130
+EPILOG = (
+    "Exit codes: 0 done; 1 source or warehouse not fit, or the pipeline failed; 2 usage or configuration; "
+    "3 nothing runs, or it cannot be reached; 70 our own mistake (a file with its traceback is named); 130 broken off."
+)
+
+
+class Sentences(TyperGroup):
+    """Turns what a command raises into one sentence on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (typer.TyperException, typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            _end("Broken off; nothing of it is left running.", INTERRUPTED)
+        except PipelineError as exc:
+            _end(str(exc), _exit_code(exc))
+        except Exception as exc:  # noqa: BLE001 - the outermost frame of the command
+            _end(*_unexpected(exc))
+
+
+app = typer.Typer(
+    cls=Sentences,
+    help="Every change of totesys in a star-schema warehouse, within seconds, with none lost.\n\n"
+    "`totes up` runs the whole path on this machine; `totes status` looks at it from another terminal.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point of the `totes` script."""
+    app(prog_name="totes")
+
+
+def _option(field: str, *names: str, metavar: str | None = None) -> Any:
+    """An option that overrides a setting and is documented by it."""
+    return typer.Option(*names, help=described(field), metavar=metavar, show_default=False)
+
+
+StateDir = Annotated[Path | None, _option("state_dir", "--state-dir", metavar="FOLDER")]
+Schema = Annotated[str | None, _option("warehouse_schema", "--schema", metavar="NAME")]
+WarehouseDsn = Annotated[str | None, _option("warehouse_dsn", "--warehouse", metavar="DSN")]
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - the shape of Typer's callbacks
+    if asked:
+        typer.echo(f"totes {version('totes')}")
+        raise typer.Exit
+
+
+@app.callback()
+def totes(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """What all commands share: nothing but the version."""
+
+
+@app.command()
+def up(  # noqa: PLR0913 - one parameter an option
+    *,
+    source: Annotated[str | None, _option("source_dsn", "--source", metavar="DSN")] = None,
+    warehouse: WarehouseDsn = None,
+    schema: Schema = None,
+    simulate: Annotated[float | None, _option("simulate", "--simulate", metavar="RATE")] = None,
+    no_simulate: Annotated[bool, typer.Option("--no-simulate", help="Simulate nothing: --simulate 0.")] = False,
+    poll_interval: Annotated[float | None, _option("poll_interval_seconds", "--poll-interval", metavar="S")] = None,
+    reconcile_interval: Annotated[
+        float | None, _option("reconcile_interval_seconds", "--reconcile-interval", metavar="S")
+    ] = None,
+    seconds: Annotated[float | None, _option("seconds", "--seconds", metavar="S")] = None,
+    port: Annotated[int | None, _option("port", "--port", metavar="N")] = None,
+    orders: Annotated[int | None, _option("orders", "--orders", metavar="N")] = None,
+    seed: Annotated[int | None, _option("seed", "--seed", metavar="N")] = None,
+    time_zone: Annotated[str | None, _option("time_zone", "--time-zone", metavar="ZONE")] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Run the whole pipeline in the foreground, with a live view of it.
+
+    Without DSNs it brings its own totesys, kept alive by a simulator, and its own warehouse; with them it runs between
+    your databases and simulates nothing. Ctrl-C, SIGTERM or the end of --seconds drains the queues, prints a summary
+    and leaves nothing running. The next `totes up` of the same folder goes on where this one stopped.
+
+    Every option can also be set by the variable in brackets, in the environment or in a `.env` file here.
+    """
+    if no_simulate and simulate:
+        raise ConfigurationError("Expected --simulate or --no-simulate, found both.")
+    options = UpOptions.of(
+        source_dsn=source,
+        warehouse_dsn=warehouse,
+        warehouse_schema=schema,
+        simulate=0.0 if no_simulate else simulate,
+        poll_interval_seconds=poll_interval,
+        reconcile_interval_seconds=reconcile_interval,
+        seconds=seconds,
+        port=port,
+        orders=orders,
+        seed=seed,
+        time_zone=time_zone,
+        state_dir=state_dir,
+    )
+    from rich.console import Console
+
+    from services.ops.pipeline import LocalPipeline
+    from services.ops.up import Interruption, run
+
+    with Interruption().installed() as interruption:
+        run(
+            LocalPipeline(options),
+            seconds=options.seconds,
+            console=Console(),
+            monotonic=time.monotonic,
+            interruption=interruption,
+        )
+
+
+@app.command()
+def status(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, keys in snake_case.")] = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Show how a running stack is: feeds, queues, freshness, quarantine and parked messages.
+
+    `as of` is the source clock of the last snapshot with nothing missing before it; `oldest` counts from the snapshot
+    of the oldest batch that is archived but not yet loaded; freshness is what the changed rows of the last 15 minutes
+    took from the source to the warehouse's commit, at most.
+    """
+    from rich.console import Console
+
+    from services.ops.running import read_status
+    from services.ops.view import Moment, picture
+
+    found = read_status(UpOptions.of(state_dir=state_dir).state_dir)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        console = Console()
+        console.print(picture(Moment(found), console.width))
+    if found.notes:
+        raise typer.Exit(UNREACHABLE)
+
+
+@app.command()
+def down(*, state_dir: StateDir = None) -> None:
+    """End what a killed `totes up` left running, and say what that was."""
+    from services.local.down import bring_down
+
+    folder = UpOptions.of(state_dir=state_dir).state_dir
+    ended = bring_down(folder)
+    typer.echo("\n".join(f"Ended {each}." for each in ended) or f"Nothing of a stack in {folder} was running.")
+
+
+@app.command()
+def migrate(
+    *,
+    warehouse: WarehouseDsn = None,
+    schema: Schema = None,
+    loader_role: Annotated[
+        str | None, typer.Option(help="Login that loads: it may write rows and create nothing.", metavar="ROLE")
+    ] = None,
+    analyst_role: Annotated[
+        str | None, typer.Option(help="Login that reads: every table and view, new ones too.", metavar="ROLE")
+    ] = None,
+) -> None:
+    """Bring the star schema in a warehouse up to date; what is up to date is left as it is."""
+    from services.loader import migrate as migrations
+
+    options = UpOptions.of(warehouse_dsn=warehouse, warehouse_schema=schema)
+    dsn, name = options.warehouse_dsn, options.warehouse_schema
+    if dsn is None:
+        raise ConfigurationError("Expected the warehouse to migrate: name it with --warehouse or TOTES_WAREHOUSE_DSN.")
+    applied = migrations.migrate(dsn, name, loader_role=loader_role, analyst_role=analyst_role)
+    done = f"applied {', '.join(applied)}" if applied else "nothing was left to apply"
+    typer.echo(f"The schema {name} is up to date: {done}.")
+
+
+def _exit_code(error: PipelineError) -> int:
+    """The class decides."""
+    if isinstance(error, ConfigurationError):
+        return USAGE
+    return UNREACHABLE if isinstance(error, Unavailable) else NOT_FIT
+
+
+def _unexpected(error: Exception) -> tuple[str, int]:
+    """A full disk is nobody's bug; of anything else the traceback is kept."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = f" ({error.filename})" if error.filename else ""
+        return f"The disk is full{place}: make room and run it again, it goes on where it stopped.", UNREACHABLE
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="totes-", suffix=".log", delete=False) as log:
+            log.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return "".join(traceback.format_exception(error)), OUR_MISTAKE
+    return f"Something went wrong that should not ({type(error).__name__}): see {log.name}.", OUR_MISTAKE
+
+
+def _end(sentence: str, code: int) -> None:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,128 @@
+"""Composition of a run: preflight, the embedded stack, the simulator, the status.
+
+Invariant: nothing is decided here, and importing this module connects to nothing.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+from services.local.description import StackDescription
+from services.local.simulator import Simulator, SimulatorOptions
+from services.local.stack import Stack, StackOptions
+from services.ops import preflight
+from services.ops.options import SIMULATE_CHANGES_PER_SECOND, UpOptions
+from services.ops.running import collector_of, utc_now, warehouse_of
+from services.ops.status import Collector, Status
+from services.ops.summary import Summary, count_source, count_stars, first_row
+from shared.errors import PipelineError, Unavailable
+from shared.postgres import Dsn
+from shared.settings import Settings
+
+Progress = Callable[[str], None]
+SOURCE_SCHEMA = str(Settings.model_fields["source_schema"].default)
+EMBEDDED = "embedded"
+
+
+class LocalPipeline:
+    """One run on the embedded stack, or between the databases that are named."""
+
+    def __init__(self, options: UpOptions) -> None:
+        """Take the options; nothing is started."""
+        self._options = options
+        self._stack: Stack | None = None
+        self._collector: Collector | None = None
+        self._simulator: Simulator | None = None
+
+    @property
+    def headline(self) -> str:
+        """Source and warehouse, without a password."""
+        source, warehouse = (
+            EMBEDDED if dsn is None else Dsn.parse(dsn).place
+            for dsn in (self._options.source_dsn, self._options.warehouse_dsn)
+        )
+        return f"{source} totesys → {warehouse} warehouse, schema {self._options.warehouse_schema}"
+
+    def start(self, progress: Progress) -> None:
+        """Look at the databases named, bring the stack up, fill an empty embedded totesys."""
+        options = self._options
+        named = preflight.Named(options.source_dsn, options.warehouse_dsn, SOURCE_SCHEMA, options.warehouse_schema)
+        for note in preflight.check(named):
+            progress(note)
+        self._stack = Stack(_stack_options(options), progress)
+        self._stack.start()
+        self._collector = collector_of(self._stack.description)
+        self._simulator = self._new_simulator(self._stack.description)
+        if self._simulator is not None:
+            seeded = self._simulator.seed_if_empty()
+            progress(f"Seeded totesys with {seeded:,} rows" if seeded else "totesys holds rows: it goes on from there")
+
+    def simulation(self) -> Simulator | None:
+        """The simulator, where it is to change anything."""
+        return self._simulator if self._options.changes_per_second else None
+
+    def status(self, window_seconds: float) -> Status:
+        """How it is now."""
+        return self._running[1].collect(window_seconds)
+
+    def drain(self, timeout_seconds: float) -> bool:
+        """Wait until nothing waits; whether that was reached."""
+        return self._running[0].drain(timeout_seconds)
+
+    def summary(self, *, elapsed_seconds: float, drained: bool, simulated: Mapping[str, int]) -> Summary:
+        """Count what the run leaves behind."""
+        stack, collector = self._running
+        books = warehouse_of(stack.description)
+        # Draining has paused the poller; the next start lets it go on, so that is no concern of anybody's.
+        status = collector.collect(elapsed_seconds).model_copy(update={"paused": False})
+        return Summary(
+            status=status,
+            source_rows=_source_rows(stack.description.source_dsn),
+            stars=count_stars(books),
+            elapsed_seconds=elapsed_seconds,
+            first_row_seconds=first_row(books, elapsed_seconds),
+            drained=drained,
+            simulated=simulated,
+        )
+
+    def stop(self) -> None:
+        """End the stack, however far it came."""
+        if self._stack is not None:
+            self._stack.stop()
+
+    @property
+    def _running(self) -> tuple[Stack, Collector]:
+        if self._stack is None or self._collector is None:
+            raise PipelineError("The pipeline is not running: start it first.")
+        return self._stack, self._collector
+
+    def _new_simulator(self, description: StackDescription) -> Simulator | None:
+        """None where the source is somebody else's."""
+        if description.source_owner_dsn is None:
+            return None
+        options = SimulatorOptions(
+            seed=self._options.seed,
+            orders=self._options.orders,
+            changes_per_second=self._options.changes_per_second or SIMULATE_CHANGES_PER_SECOND,
+        )
+        return Simulator(description.source_owner_dsn, options, now=utc_now, sleep=time.sleep)
+
+
+def _source_rows(dsn: str) -> Mapping[str, int | None]:
+    """A source that has gone away must not cost the rest of the summary."""
+    try:
+        return count_source(dsn, SOURCE_SCHEMA)
+    except Unavailable:
+        return {}
+
+
+def _stack_options(options: UpOptions) -> StackOptions:
+    return StackOptions(
+        state_dir=options.state_dir,
+        source_dsn=options.source_dsn,
+        warehouse_dsn=options.warehouse_dsn,
+        warehouse_schema=options.warehouse_schema,
+        time_zone=options.time_zone,
+        poll_interval_seconds=options.poll_interval_seconds,
+        reconcile_interval_seconds=options.reconcile_interval_seconds,
+        port=options.port,
+    )

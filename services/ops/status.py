@@ -1,0 +1,336 @@
+"""How the pipeline is: feeds, queues and freshness, from the checkpoint, SQS and the warehouse's books.
+
+Invariant: it only reads. A part that does not answer is left out and named in `notes`, the other parts are shown.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pg8000.native import InterfaceError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from contracts.feeds import FEEDS, Feed
+from services.ops import backlog
+from services.ops.backlog import Archived, Oldest
+from shared.checkpoint import Checkpoint, CheckpointStore
+from shared.errors import PipelineError, WarehouseUnavailable
+from shared.objects import ObjectStore
+from shared.postgres import Connection, DatabaseError, Dsn, connect, explain, identifier, rows_of
+from shared.queues import Queue
+
+WINDOW_SECONDS = 900.0
+"""Freshness of the last quarter of an hour: recent enough to act on, long enough for a quiet source to have samples."""
+LISTED_SINCE = timedelta(hours=12)
+"""How far back a waiting batch is looked for: as long as the queues outlast a dead warehouse."""
+LISTED_KEYS = 2_000
+"""Objects of one feed looked at for the oldest; listings are in order, so the oldest come first."""
+STATEMENT_TIMEOUT_SECONDS = 30.0
+LOCK_TIMEOUT_SECONDS = 5.0
+QUARANTINE = "_quarantine"
+"""Folder of the rows that broke their contract, in the processed bucket."""
+_LOST = (InterfaceError, OSError, struct.error)
+"""What pg8000 raises where a connection breaks off; struct.error in the middle of a message."""
+T = TypeVar("T")
+
+
+class Part(BaseModel):
+    """Base of the status: immutable, one JSON object each, keys in snake_case."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class FeedStatus(Part):
+    """One feed: rows archived, rows in load batches committed, rows that broke their contract, and how far it is."""
+
+    rows_captured: int
+    rows_loaded: int
+    rows_quarantined: int
+    as_of: AwareDatetime | None
+    """Source clock of the last snapshot that the checkpoint knows, with nothing missing before it."""
+    lag_seconds: float | None
+    """This machine's clock minus `as_of`; an idle poller moves its checkpoint every few seconds only."""
+    generation: int
+    revision: int
+    stopped: str | None
+    """Why the feed is not polled."""
+    star_table: str | None
+    """None: archived only, nothing is ever loaded."""
+
+
+class QueueStatus(Part):
+    """One queue and its dead letters, by SQS's own approximate counts."""
+
+    visible: int
+    in_flight: int
+    oldest_seconds: float | None
+    """Since the snapshot of the oldest batch that waits here (services.ops.backlog); None where the queue is empty."""
+    parked: int
+
+
+class Freshness(Part):
+    """Commit in the warehouse minus the source clock of the last snapshot without the row: an upper bound.
+
+    Of what polls and scans brought in while this run was up; a repair's delay is the reconciler's interval.
+    """
+
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    samples: int = 0
+    """Changed rows loaded in the window."""
+    window_seconds: float = WINDOW_SECONDS
+
+
+class Status(Part):
+    """All of it at one moment."""
+
+    at: AwareDatetime
+    paused: bool
+    """An operator paused the poller."""
+    feeds: Mapping[str, FeedStatus]
+    queues: Mapping[str, QueueStatus]
+    freshness: Freshness
+    notes: tuple[str, ...] = ()
+    """What could not be read, a sentence each."""
+
+    @property
+    def rows_captured(self) -> int:
+        """Over the feeds that are loaded, so that it compares with `rows_loaded`."""
+        return sum(feed.rows_captured for feed in self.feeds.values() if feed.star_table is not None)
+
+    @property
+    def rows_loaded(self) -> int:
+        """Over all feeds."""
+        return sum(feed.rows_loaded for feed in self.feeds.values())
+
+    @property
+    def rows_quarantined(self) -> int:
+        """Over all feeds."""
+        return sum(feed.rows_quarantined for feed in self.feeds.values())
+
+    @property
+    def parked(self) -> int:
+        """Messages in dead-letter queues."""
+        return sum(queue.parked for queue in self.queues.values())
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the warehouse's books say of one feed."""
+
+    rows: int = 0
+    quarantined: int = 0
+
+
+class Warehouse:
+    """The warehouse's books, over a session that is opened when needed and again after a failure."""
+
+    def __init__(self, dsn: str, schema: str) -> None:
+        """Take the DSN of any login that may read the books, and the star schema's name."""
+        self._dsn = Dsn.parse(dsn)
+        self._schema = schema
+        self._connection: Connection | None = None
+
+    def loaded_by_feed(self) -> dict[str, Loaded]:
+        """Rows loaded and quarantined of every feed that has a load batch."""
+        return {feed: Loaded(rows, bad) for feed, rows, bad in self.read(sql("loaded_by_feed"))}
+
+    def freshness(self, running_since: datetime, window_seconds: float) -> Freshness:
+        """Percentiles over the rows changed since the run began and loaded in the last so many seconds."""
+        [[p50_ms, p99_ms, samples]] = self.read(
+            sql("freshness"), running_since=running_since, window_seconds=window_seconds
+        )
+        return Freshness(p50_ms=p50_ms, p99_ms=p99_ms, samples=samples, window_seconds=window_seconds)
+
+    def loaded(self, batches: Iterable[str]) -> set[str]:
+        """Those of the change batches that are loaded."""
+        return {row[0] for row in self.read(sql("loaded_batches"), batches=list(batches))}
+
+    def read(self, statement: str, **parameters: Any) -> list[list[Any]]:
+        """The rows of a query. Raises Unavailable or ConfigurationError."""
+        try:
+            if self._connection is None:
+                self._connection = self._open()
+            return rows_of(self._connection, statement, **parameters)
+        except (*_LOST, DatabaseError, PipelineError) as exc:
+            self.close()
+            explain(exc, self._dsn.place, self._dsn.user, unavailable=WarehouseUnavailable)
+
+    def close(self) -> None:
+        """End the session; the next read opens another."""
+        if self._connection is not None:
+            with suppress(Exception):
+                self._connection.close()
+        self._connection = None
+
+    def _open(self) -> Connection:
+        connection = connect(
+            self._dsn,
+            application_name="totes status",
+            statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
+            lock_timeout_seconds=LOCK_TIMEOUT_SECONDS,
+        )
+        connection.run(f"SET search_path = {identifier(self._schema)}")
+        return connection
+
+
+@dataclass(frozen=True)
+class WorkQueue:
+    """A queue with its dead letters."""
+
+    queue: Queue
+    dead_letters: Queue
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the status is read: adapters, and the names of the buckets."""
+
+    objects: ObjectStore
+    archive_bucket: str
+    processed_bucket: str
+    control_bucket: str
+    changes: WorkQueue
+    loads: WorkQueue
+    warehouse: Warehouse
+    running_since: datetime
+    """When the run began; freshness counts nothing that changed before."""
+
+
+class Collector:
+    """Reads the status again and again; remembers how far each feed is known to be loaded."""
+
+    def __init__(self, places: Places, *, now: Callable[[], datetime]) -> None:
+        """Take the places and the clock (UTC)."""
+        self._places = places
+        self._now = now
+        self._checkpoints = CheckpointStore(places.objects, places.control_bucket)
+        self._settled: dict[str, str] = {}
+        """Feed -> an archive key up to which everything is loaded."""
+        self._quarantine: dict[str, int] = {}
+        """Quarantine object -> its rows; such objects never change."""
+
+    def collect(self, window_seconds: float = WINDOW_SECONDS) -> Status:
+        """The status now, with the freshness of the last `window_seconds`; never raises for a part that is away."""
+        notes: list[str] = []
+        nothing_loaded: dict[str, Loaded] = {}
+        no_queues: dict[str, QueueStatus] = {}
+        warehouse, now = self._places.warehouse, self._now()
+        checkpoint = _read(self._checkpoints.load, Checkpoint(), notes)
+        loaded = _read(warehouse.loaded_by_feed, nothing_loaded, notes)
+        freshness = _read(
+            lambda: warehouse.freshness(self._places.running_since, window_seconds),
+            Freshness(window_seconds=window_seconds),
+            notes,
+        )
+        quarantined = _read(self._archived_only, nothing_loaded, notes)
+        queues = _read(lambda: self._queues(now, notes), no_queues, notes)
+        return Status(
+            at=now,
+            paused=checkpoint.paused,
+            feeds={feed.name: _feed_status(feed, checkpoint, loaded | quarantined, now=now) for feed in FEEDS.values()},
+            queues=queues,
+            freshness=freshness,
+            notes=tuple(dict.fromkeys(notes)),
+        )
+
+    def _queues(self, now: datetime, notes: list[str]) -> dict[str, QueueStatus]:
+        """Both queues; the archive is listed only if something waits."""
+        places = {"changes": self._places.changes, "loads": self._places.loads}
+        depths = {name: place.queue.depth() for name, place in places.items()}
+        anything = any(depth.total for depth in depths.values())
+        waiting = _read(lambda: self._oldest(now), Oldest(), notes) if anything else Oldest()
+        return {
+            name: QueueStatus(
+                visible=depths[name].visible + depths[name].delayed,
+                in_flight=depths[name].in_flight,
+                oldest_seconds=_age(getattr(waiting, name), now) if depths[name].total else None,
+                parked=place.dead_letters.depth().total,
+            )
+            for name, place in places.items()
+        }
+
+    def _oldest(self, now: datetime) -> Oldest:
+        """Over all feeds that are loaded: what is archived but not built, and what is built but not loaded."""
+        found = [self._oldest_of(feed, feed.star.table, now) for feed in FEEDS.values() if feed.star is not None]
+        return Oldest(
+            changes=min((each.changes for each in found if each.changes), default=None),
+            loads=min((each.loads for each in found if each.loads), default=None),
+        )
+
+    def _oldest_of(self, feed: Feed, table: str, now: datetime) -> Oldest:
+        after = self._settled.get(feed.name) or backlog.begin_listing(feed.name, now - LISTED_SINCE)
+        keys = list(islice(self._places.objects.keys(self._places.archive_bucket, f"{feed.name}/", after), LISTED_KEYS))
+        batches = backlog.archived(keys)
+        loaded = self._places.warehouse.loaded(batch.batch for batch in batches) if batches else set()
+        self._settled[feed.name] = _last_settled(keys, batches, loaded) or after
+        if all(batch.batch in loaded for batch in batches):
+            return Oldest()
+        built = self._places.objects.keys(
+            self._places.processed_bucket, f"{table}/", f"{table}/{after.split('/', 1)[1]}"
+        )
+        return backlog.oldest(batches, built={backlog.stem(key) for key in islice(built, LISTED_KEYS)}, loaded=loaded)
+
+    def _archived_only(self) -> dict[str, Loaded]:
+        """Feeds without a star table have no load batch: their quarantine is counted from its objects."""
+        return {feed.name: Loaded(0, self._quarantined(feed.name)) for feed in FEEDS.values() if feed.star is None}
+
+    def _quarantined(self, feed: str) -> int:
+        bucket, prefix = self._places.processed_bucket, f"{QUARANTINE}/{feed}/"
+        total = 0
+        for key in self._places.objects.keys(bucket, prefix):
+            if key not in self._quarantine:
+                found = self._places.objects.find(bucket, key)
+                self._quarantine[key] = 0 if found is None else found.body.count(b"\n")
+            total += self._quarantine[key]
+        return total
+
+
+def sql(name: str) -> str:
+    """A statement from the file of that name beside this module."""
+    return (Path(__file__).parent / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _feed_status(feed: Feed, checkpoint: Checkpoint, loaded: Mapping[str, Loaded], *, now: datetime) -> FeedStatus:
+    state, books = checkpoint.feed(feed.name), loaded.get(feed.name, Loaded())
+    return FeedStatus(
+        rows_captured=state.rows_captured,
+        rows_loaded=books.rows,
+        rows_quarantined=books.quarantined,
+        as_of=state.as_of,
+        lag_seconds=_age(state.as_of, now),
+        generation=state.generation,
+        revision=state.revision,
+        stopped=state.stopped,
+        star_table=None if feed.star is None else feed.star.table,
+    )
+
+
+def _age(moment: datetime | None, now: datetime) -> float | None:
+    """Seconds since then; none is negative, clocks of two machines differ."""
+    return None if moment is None else max(0.0, (now - moment).total_seconds())
+
+
+def _last_settled(keys: list[str], batches: list[Archived], loaded: set[str]) -> str | None:
+    """The last key before the first batch that is not loaded."""
+    done = {batch.stem for batch in batches if batch.batch in loaded}
+    settled = None
+    for key in keys:
+        if backlog.stem(key) not in done:
+            break
+        settled = key
+    return settled
+
+
+def _read(read: Callable[[], T], otherwise: T, notes: list[str]) -> T:
+    """What `read` gives, or `otherwise` and a note of why not."""
+    try:
+        return read()
+    except PipelineError as exc:
+        notes.append(str(exc))
+        return otherwise

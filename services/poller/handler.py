@@ -1,0 +1,88 @@
+"""The poller's function: builds its adapters once an execution environment, then polls for one invocation.
+
+Invariant: importing connects to nothing. A second invocation at the same time finds a live owner and returns at once;
+one after a death takes over from the checkpoint. Errors are raised, so that the function's alarms see them.
+"""
+
+import time
+from functools import cache
+from typing import Any, Protocol
+from uuid import uuid4
+
+import boto3
+
+from contracts.feeds import FEEDS
+from services.poller.poller import Adapters, Poller, as_answer
+from services.poller.publish import Publisher
+from services.poller.source import Source
+from shared.checkpoint import CheckpointStore
+from shared.errors import ConfigurationError
+from shared.objects import ObjectStore
+from shared.postgres import Connection, Dsn, connect
+from shared.queues import Queue
+from shared.secrets import Secrets
+from shared.settings import Settings
+from shared.telemetry import logger
+
+OWNER = f"poller-{uuid4()}"
+"""This execution environment's name in the checkpoint."""
+STOP_BEFORE_SECONDS = 10.0
+"""Before the function's own end: longer than one feed's turn takes, so that a turn is never cut."""
+
+
+class Context(Protocol):
+    """What is used of Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the invocation is ended by force."""
+
+
+def handler(event: object, context: Context) -> dict[str, Any]:  # noqa: ARG001 - the schedule's event says nothing
+    """Poll until the lifetime or the invocation is nearly over; what was done."""
+    poller = _poller()
+    left = context.get_remaining_time_in_millis() / 1000 - STOP_BEFORE_SECONDS
+    summary = poller.run(min(Settings().poll_lifetime_seconds, left), time.sleep)
+    return as_answer(summary, poller.checkpoint)
+
+
+@cache
+def _poller() -> Poller:
+    """Compose the poller; its memory and its connection outlive the invocation."""
+    settings = Settings()
+    s3, sqs = boto3.client("s3"), boto3.client("sqs")
+    objects = ObjectStore(s3)
+    secrets = Secrets(boto3.client("secretsmanager"))
+    adapters = Adapters(
+        source=Source(
+            lambda: connect_to_source(secrets, settings),
+            schema=settings.source_schema,
+            statement_timeout_seconds=settings.statement_timeout_seconds,
+            lock_timeout_seconds=settings.lock_timeout_seconds,
+        ),
+        publisher=Publisher(objects, settings.archive_bucket, Queue(sqs, settings.changes_queue_url)),
+        checkpoints=CheckpointStore(objects, settings.control_bucket),
+        log=logger("poller", settings.log_level),
+    )
+    feeds = list(FEEDS.values())
+    return Poller(owner=OWNER, feeds=feeds, settings=settings, adapters=adapters, now=time.monotonic)
+
+
+def connect_to_source(secrets: Secrets, settings: Settings) -> Connection:
+    """Connect with the secret's DSN; one that is refused may have been rotated, so it is read once more.
+
+    Raises ConfigurationError where the newest is refused too, SourceUnavailable or Unavailable for now.
+    """
+    try:
+        return _connect(secrets, settings)
+    except ConfigurationError:
+        secrets.forget(settings.source_secret)
+        return _connect(secrets, settings)
+
+
+def _connect(secrets: Secrets, settings: Settings) -> Connection:
+    return connect(
+        Dsn.parse(secrets.get(settings.source_secret)),
+        application_name="totes-poller",
+        statement_timeout_seconds=settings.statement_timeout_seconds,
+        lock_timeout_seconds=settings.lock_timeout_seconds,
+    )

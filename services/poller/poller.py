@@ -1,0 +1,409 @@
+"""The loop: take ownership, poll every feed in turn, publish what is new, move the checkpoint last.
+
+Invariant: the checkpoint is never ahead of what is stored and sent, and nothing is published before the owner's name
+and the generation stand in it. A poll that is repeated, by this poller or by another, publishes the same rows again,
+which is harmless; a poll that dies is resumed from the checkpoint.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from contracts.feeds import Feed
+from contracts.messages import Origin
+from services.poller import reading
+from services.poller.publish import Circumstances, Page, Pages, Publisher
+from services.poller.reading import Claim, Memory, Pace, Rules, Vitals
+from services.poller.source import FeedBroken, FeedBusy, Pulse, Seen, Source
+from shared.checkpoint import Checkpoint, CheckpointStore, FeedState, Horizon, Read
+from shared.errors import CheckpointConflict, ConfigurationError
+from shared.settings import Settings
+from shared.telemetry import Logger
+
+EXAMINE_SECONDS = 30.0
+"""Between two looks at the catalog: one cheap query, and how long a mended feed waits at most."""
+SIGNS_OF_LIFE = 3
+"""In a lease, so that one lost or slow one does not look like a death."""
+
+
+@dataclass
+class Summary:
+    """What one run did: rounds of polling, pages and rows published, and whether this poller was the owner."""
+
+    owner: bool = False
+    polls: int = 0
+    pages: int = 0
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """All that a poller talks to."""
+
+    source: Source
+    publisher: Publisher
+    checkpoints: CheckpointStore
+    log: Logger
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One read of one feed out of one snapshot."""
+
+    feed: Feed
+    origin: Origin
+    read: Read
+    seen: Seen
+    horizon: Horizon
+
+
+class Poller:
+    """One owner's polls. Its memory is valid while the checkpoint stays its own; in doubt it is emptied."""
+
+    def __init__(
+        self, *, owner: str, feeds: Sequence[Feed], settings: Settings, adapters: Adapters, now: Callable[[], float]
+    ) -> None:
+        """`owner` names the execution environment; `now` is a monotonic clock in seconds."""
+        self._owner = owner
+        self._feeds = {feed.name: feed for feed in feeds}
+        self._order = deque(feeds)
+        self._settings = settings
+        self._rules = rules(settings)
+        self._source = adapters.source
+        self._publisher = adapters.publisher
+        self._checkpoints = adapters.checkpoints
+        self._log = adapters.log
+        self._now = now
+        self._checkpoint = Checkpoint()
+        self._memories = {feed.name: Memory() for feed in feeds}
+        self._scans: dict[str, Read] = {}
+        self._paces = {feed.name: Pace() for feed in feeds}
+        self._untrusted: list[Horizon] = []
+        self._listing: Horizon | None = None
+        self._settled = False
+        self._moved_at = 0.0
+        self._examined_at: float | None = None
+        self._noted: set[str] = set()
+        self._summary = Summary()
+
+    # -- running
+
+    def run(self, seconds: float, sleep: Callable[[float], object]) -> Summary:
+        """Poll for so many seconds, if no live owner does; errors that are not one feed's alone are raised."""
+        self._summary = Summary()
+        until = self._now() + seconds
+        while self.claim():
+            self._summary.owner = True
+            try:
+                self._poll_until(until, sleep)
+                self.rest()
+                break
+            except CheckpointConflict as exc:
+                self._log.warning("checkpoint moved by another", reason=str(exc))
+                self._source.close()
+            except BaseException:
+                self._source.close()
+                raise
+        return self._summary
+
+    def claim(self) -> bool:
+        """Become the owner by compare-and-set, unless a live one is; publish what a dead one left unsent."""
+        mine, self._settled = self._settled, False
+        found, age_seconds = self._checkpoints.load_with_age()
+        decided = reading.claim(
+            found, age_seconds=age_seconds, owner=self._owner, lease_seconds=self._settings.lease_seconds
+        )
+        if decided is Claim.LEAVE:
+            return False
+        self._checkpoint = found.model_copy(update={"owner": self._owner, "resting": False})
+        if decided is Claim.TAKE or not mine:
+            self._doubt()
+        try:
+            self._move()
+        except CheckpointConflict:
+            return False
+        if decided is Claim.TAKE or not mine:
+            self._cover_the_archive()
+        return True
+
+    def rest(self) -> None:
+        """End in good order: the next invocation, here or elsewhere, need not wait for the lease."""
+        self._checkpoint = self._checkpoint.model_copy(update={"resting": True})
+        self._move()
+        self._settled = True
+
+    def poll(self, until: float = float("inf")) -> None:
+        """One round: every feed has its turn, beginning where the last round was cut short by `until`."""
+        if self._source.open():
+            self._distrust()
+            self._examined_at = None
+        if self._examined_at is None or self._now() - self._examined_at >= EXAMINE_SECONDS:
+            self._examine()
+        pulse = self._source.pulse()
+        self._meet(pulse.vitals)
+        horizon = self._look(pulse)
+        for _ in range(len(self._order)):
+            if self._now() >= until:
+                break
+            self._visit(self._order[0], horizon)
+            self._order.rotate(-1)
+        self._show_life()
+        self._summary.polls += 1
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What this poller knows; at times ahead of what is stored, never of what was sent."""
+        return self._checkpoint
+
+    @property
+    def busy(self) -> bool:
+        """Whether a read is under way, so that the next round should not wait."""
+        polling = (state.reading for state in self._checkpoint.feeds.values() if state.stopped is None)
+        return bool(self._scans) or any(read is not None for read in polling)
+
+    def _poll_until(self, until: float, sleep: Callable[[float], object]) -> None:
+        while True:
+            started = self._now()
+            self.poll(until)
+            due = self._now() if self.busy else started + self._settings.poll_interval_seconds
+            if due >= until:
+                return
+            sleep(max(0.0, due - self._now()))
+
+    # -- what a feed's turn does
+
+    def _visit(self, feed: Feed, pulse: Horizon) -> None:
+        """Read the feed if anything can be new; an error that is this feed's alone stops no other."""
+        if self._state(feed).stopped is not None or self._at_rest(feed, pulse):
+            return
+        try:
+            self._take_turn(feed)
+        except FeedBusy as exc:
+            self._log.warning("feed skipped this round", feed=feed.name, reason=str(exc))
+        except FeedBroken:
+            self._examine()
+            if self._state(feed).stopped is None:
+                raise
+
+    def _at_rest(self, feed: Feed, pulse: Horizon) -> bool:
+        """Whether the pulse shows nothing new; the feed's horizons then move to it, as after an empty read."""
+        state = self._state(feed)
+        if state.reading or feed.name in self._scans or state.polled in self._untrusted:
+            return False
+        scanned = reading.nothing_new(state.scanned, pulse) and state.scanned not in self._untrusted
+        if not reading.nothing_new(state.polled, pulse) or (not scanned and self._scan_is_due(feed)):
+            return False
+        moved = {"polled": pulse, "as_of": pulse.clock} | ({"scanned": pulse} if scanned else {})
+        self._set(feed, state.model_copy(update=moved))
+        return True
+
+    def _take_turn(self, feed: Feed) -> None:
+        """Poll, or go on with a read of many pages; then scan in the same snapshot, if a scan is due."""
+        with self._source.snapshot(feed) as seen:
+            self._meet(seen.vitals)
+            horizon = self._look(seen)
+            self._paces[feed.name] = replace(self._paces[feed.name], rows=seen.rows)
+            if reading.moved_wholesale(self._state(feed), seen.relations):
+                self._examine()
+                self._scans.pop(feed.name, None)
+            if self._state(feed).stopped is None and self._poll_feed(feed, seen, horizon) and self._scan_is_due(feed):
+                self._scan(feed, seen, horizon)
+
+    def _poll_feed(self, feed: Feed, seen: Seen, horizon: Horizon) -> bool:
+        """Whether the feed's read came to its end. It stands in the state with the relations it is for, or neither."""
+        state = self._state(feed)
+        read = reading.next_read(state, horizon, seen.relations)
+        self._set(feed, state.model_copy(update={"relations": seen.relations, "reading": read}))
+        return self._read(_Turn(feed, reading.origin_of(read), read, seen, horizon))
+
+    def _scan(self, feed: Feed, seen: Seen, horizon: Horizon) -> None:
+        """Read by the xmin condition alone. A scan cut by its limit goes on in the feed's next turn."""
+        base, started = self._state(feed).scanned, self._now()
+        if base != horizon:  # else this very snapshot was just read whole
+            read = self._scans.pop(feed.name, None) or Read(base=base, first=horizon, after=reading.LEAST_KEY)
+            self._read(_Turn(feed, Origin.SCAN, read, seen, horizon))
+        ended_at = self._now()
+        self._paces[feed.name] = Pace(ended_at, ended_at - started, seen.rows)
+
+    def _scan_is_due(self, feed: Feed) -> bool:
+        return feed.name in self._scans or reading.scan_due(self._paces[feed.name], at=self._now(), rules=self._rules)
+
+    def _read(self, turn: _Turn) -> bool:
+        """Stream one turn's rows into pages and publish them; whether the read came to its end."""
+        limit = self._settings.page_rows * self._settings.pages_per_turn
+        pages = Pages(
+            turn.feed,
+            self._memories[turn.feed.name],
+            lambda page: self._publish(turn, page, self._gone_on(turn, page.last_key)),
+            page_rows=self._settings.page_rows,
+            compression_level=self._settings.compression_level,
+        )
+        asked = self._conditions(turn)
+        xmax = turn.horizon.xmax
+        self._source.copy(turn.feed, asked, pages, after=turn.read.after, limit=limit, xmax=xmax)
+        finished = pages.rows_read < limit
+        after = self._ended(turn) if finished else self._gone_on(turn, pages.last_key)
+        rest = pages.rest()
+        if rest is None:
+            self._set(turn.feed, after(self._state(turn.feed)).model_copy(update=self._position(turn)))
+        else:
+            self._publish(turn, rest, after)
+        if turn.origin is Origin.SCAN and not finished and pages.last_key is not None:
+            self._scans[turn.feed.name] = turn.read.model_copy(update={"after": pages.last_key})
+        return finished
+
+    def _conditions(self, turn: _Turn) -> reading.Conditions:
+        return reading.conditions(
+            turn.origin,
+            turn.read.base,
+            seen=turn.horizon,
+            open_now=reading.still_open(turn.seen.still_listed, turn.seen.vitals.snapshot),
+            trusted=turn.read.base not in self._untrusted,
+            rules=self._rules,
+        )
+
+    def _gone_on(self, turn: _Turn, last_key: int | None) -> Callable[[FeedState], FeedState]:
+        read = turn.read if last_key is None else turn.read.model_copy(update={"after": last_key})
+        return lambda state: reading.gone_on(state, turn.origin, read)
+
+    def _ended(self, turn: _Turn) -> Callable[[FeedState], FeedState]:
+        return lambda state: reading.ended(state, turn.origin, turn.read)
+
+    def _publish(self, turn: _Turn, page: Page, after: Callable[[FeedState], FeedState]) -> None:
+        """Object, message, checkpoint, in this order; the memory knows nothing of these keys until all are done."""
+        memory = self._memories[turn.feed.name]
+        memory.forget(page.hashes)
+        state = self._state(turn.feed)
+        self._publisher.publish(turn.feed, page, state.page, self._circumstances(turn))
+        counted = {"page": state.page + 1, "rows_captured": state.rows_captured + len(page.hashes)}
+        self._set(turn.feed, after(state).model_copy(update=counted | self._position(turn)))
+        self._move()
+        memory.keep(page.hashes)
+        self._summary.pages += 1
+        self._summary.rows += len(page.hashes)
+
+    def _circumstances(self, turn: _Turn) -> Circumstances:
+        return Circumstances(
+            origin=turn.origin,
+            generation=self._checkpoint.generation,
+            revision=turn.seen.vitals.snapshot.revision,
+            since=turn.read.base.clock if turn.read.base else None,
+            as_of=turn.horizon.clock,
+            time_zone=self._settings.time_zone,
+        )
+
+    def _position(self, turn: _Turn) -> dict[str, int]:
+        return {"generation": self._checkpoint.generation, "revision": turn.seen.vitals.snapshot.revision}
+
+    # -- what is known of the source
+
+    def _meet(self, vitals: Vitals) -> None:
+        """Check whose snapshot this is; a new generation is in the checkpoint before anything is published in it."""
+        reading.expect_same_source(self._checkpoint.identity, vitals)
+        known = self._checkpoint.generation
+        self._checkpoint = reading.met(self._checkpoint, vitals)
+        if self._checkpoint.generation != known:
+            self._log.warning("new generation", generation=self._checkpoint.generation)
+            self._distrust()
+            self._move()
+
+    def _look(self, pulse: Pulse) -> Horizon:
+        """The horizon of a snapshot. Each listing is judged by the one before it, so this is called once for each."""
+        snapshot = pulse.vitals.snapshot
+        known = reading.starts(pulse.listed, self._listing)
+        self._listing = Horizon(clock=pulse.clock, xmax=snapshot.xmax, xip=snapshot.xip, open=known)
+        return self._listing
+
+    def _examine(self) -> None:
+        """Stop the feeds that cannot be read, resume those that were mended, note what is new."""
+        findings = self._source.examine(list(self._feeds.values()))
+        self._examined_at = self._now()
+        if findings.source:
+            raise ConfigurationError(" ".join(findings.source))
+        for feed in self._feeds.values():
+            self._stop_or_resume(feed, " ".join(findings.feeds.get(feed.name, ())) or None)
+        for note in findings.notes:
+            if note not in self._noted:
+                self._noted.add(note)
+                self._log.warning("found in the source", note=note)
+
+    def _stop_or_resume(self, feed: Feed, reason: str | None) -> None:
+        state = self._state(feed)
+        if state.stopped != reason:
+            self._log.error("feed stopped" if reason else "feed resumed", feed=feed.name, reason=reason)
+            self._set(feed, state.model_copy(update={"stopped": reason}))
+            self._scans.pop(feed.name, None)
+            self._move()
+
+    # -- what is known of the checkpoint
+
+    def _state(self, feed: Feed) -> FeedState:
+        return self._checkpoint.feed(feed.name)
+
+    def _set(self, feed: Feed, state: FeedState) -> None:
+        feeds = {**self._checkpoint.feeds, feed.name: state}
+        self._checkpoint = self._checkpoint.model_copy(update={"feeds": feeds})
+
+    def _move(self) -> None:
+        self._checkpoints.move(self._checkpoint)
+        self._moved_at = self._now()
+
+    def _show_life(self) -> None:
+        """Move the checkpoint now and then although nothing was published, so that nobody takes over."""
+        if self._now() - self._moved_at >= self._settings.lease_seconds / SIGNS_OF_LIFE:
+            self._move()
+
+    def _doubt(self) -> None:
+        """Somebody else may have published: what was sent last is unknown."""
+        for memory in self._memories.values():
+            memory.clear()
+        self._distrust()
+
+    def _distrust(self) -> None:
+        """Transaction ids of every horizon known may be used twice: their xmin condition is left out."""
+        self._scans.clear()
+        self._untrusted = reading.horizons(self._checkpoint)
+        self._listing = reading.newest(self._untrusted)
+
+    def _cover_the_archive(self) -> None:
+        """Send what lies in the archive and not in the checkpoint; a lost checkpoint begins a generation of its own."""
+        lost = self._checkpoint.identity is None
+        for feed in self._feeds.values():
+            state, generation = self._publisher.publish_uncovered(feed, self._state(feed))
+            if generation > self._checkpoint.generation or (lost and generation == self._checkpoint.generation):
+                self._checkpoint = self._checkpoint.model_copy(update={"generation": generation + 1})
+            if state != self._state(feed):
+                self._set(feed, state)
+        self._move()
+
+
+def rules(settings: Settings) -> Rules:
+    """The settings that decide how much is read. Raises ConfigurationError where the time zone is none."""
+    try:
+        zone = ZoneInfo(settings.time_zone)
+    except (ZoneInfoNotFoundError, ValueError) as exc:
+        raise ConfigurationError(
+            f"Expected TOTES_TIME_ZONE to be an IANA zone such as Europe/London, found {settings.time_zone!r}."
+        ) from exc
+    return Rules(
+        zone=zone,
+        margin=timedelta(seconds=settings.margin_seconds),
+        scan_interval_seconds=settings.scan_interval_seconds,
+        scan_share=settings.scan_share,
+        scan_max_rows=settings.scan_max_rows,
+    )
+
+
+def as_answer(summary: Summary, checkpoint: Checkpoint) -> dict[str, Any]:
+    """The run in the words of the function's answer."""
+    stopped = {name: state.stopped for name, state in checkpoint.feeds.items() if state.stopped}
+    return {
+        "owner": summary.owner,
+        "polls": summary.polls,
+        "pages": summary.pages,
+        "rows": summary.rows,
+        "stopped": stopped,
+    }

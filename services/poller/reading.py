@@ -1,0 +1,357 @@
+"""Decide what a poll reads, what it skips and what it remembers. Pure: no clock, no network, no database.
+
+Invariant: a row that became visible since a feed's base horizon always meets the conditions chosen here, and nothing
+that was not yet read is ever behind the horizon kept. Reading the same rows twice is harmless: every doubt reads more.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from contracts.messages import Origin
+from shared.checkpoint import Checkpoint, FeedState, Horizon, Read, SourceIdentity
+from shared.errors import ConfigurationError, SourceChanged
+
+NO_LOWER_BOUND = datetime(1, 1, 1, tzinfo=UTC)
+"""The start of a transaction of which nothing is known: it may have begun at any time."""
+LEAST_KEY = -(2**63)
+"""Below every key: where a read begins."""
+MEMORY_KEYS = 50_000
+"""Keys remembered a feed: about 10 MB each, and many times what changes between two scans of totesys."""
+_IDS = 2**32
+"""Transaction ids in pg_locks are 32 bits wide, those of snapshots 64."""
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """One open transaction: its virtual id, whether it is prepared, its ids (32 bits), its exact start if visible."""
+
+    virtual: str
+    prepared: bool
+    ids: tuple[int, ...] = ()
+    started: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a source snapshot sees: everything below xmax but those in xip (64 bits, top-level transactions)."""
+
+    xmax: int
+    xip: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Snapshot":
+        """Read pg_snapshot's own text, `xmin:xmax:id,id`."""
+        _, xmax, xip = text.split(":")
+        return cls(int(xmax), tuple(int(one) for one in xip.split(",") if one))
+
+    @property
+    def revision(self) -> int:
+        """The exact logical clock: it grows with every transaction that ends."""
+        return self.xmax - len(self.xip)
+
+    def hides(self, short_id: int) -> bool:
+        """Whether a transaction, by its 32-bit id, is still in progress in this snapshot."""
+        distance = (short_id - self.xmax + _IDS // 2) % _IDS - _IDS // 2
+        return distance >= 0 or self.xmax + distance in self.xip
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """Who the source is and how far it has come, read together with a snapshot. `wal` in bytes."""
+
+    in_recovery: bool
+    identity: SourceIdentity
+    wal: int
+    stats_reset: datetime | None
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings that decide how much is read: zone and margin, and what scans may cost."""
+
+    zone: ZoneInfo
+    margin: timedelta
+    scan_interval_seconds: float
+    scan_share: float
+    scan_max_rows: int
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a read asks of a row beside its key: None leaves the condition out. `look_back` is in the feed's zone."""
+
+    look_back: datetime | None = None
+    oldest_new_id: int | None = None
+
+
+# -- which transactions may still bring rows
+
+
+def starts(listed: Iterable[Transaction], last: Horizon | None) -> dict[str, datetime]:
+    """The earliest moment at which each listed transaction may have begun, under every name it may be met by again.
+
+    `last` is the newest earlier listing. A transaction not listed there began after that listing's clock. The exact
+    start is taken for the virtual id alone: read beside the list, it may belong to the same backend's next transaction.
+    """
+    found: dict[str, datetime] = {}
+    for one in listed:
+        if one.prepared:
+            found.update(dict.fromkeys((_prepared(number) for number in one.ids), _prepared_start(one, last)))
+        else:
+            known = last.open.get(one.virtual, last.clock) if last else NO_LOWER_BOUND
+            found.update(dict.fromkeys((_ordinary(number) for number in one.ids), known))
+            found[one.virtual] = known if last and one.virtual in last.open else one.started or known
+    return found
+
+
+def still_open(listed: Iterable[Transaction], snapshot: Snapshot) -> frozenset[str]:
+    """The names of transactions, listed after the snapshot was taken, that are certainly invisible in it.
+
+    A prepared one stays listed for a moment after it became visible, so the snapshot itself decides.
+    """
+    names: set[str] = set()
+    for one in listed:
+        if not one.prepared:
+            names.add(one.virtual)
+        elif any(snapshot.hides(number) for number in one.ids):
+            names.update((one.virtual, *(_prepared(number) for number in one.ids)))
+    return frozenset(names)
+
+
+def look_back(base: Horizon, open_now: Collection[str], margin: timedelta) -> datetime | None:
+    """The oldest `last_updated` (UTC) that may have become visible since `base`; None where there is no lower bound."""
+    ended = [start for name, start in base.open.items() if not name.startswith(_ID) and name not in open_now]
+    earliest = min([base.clock, *ended])
+    return earliest - margin if earliest > NO_LOWER_BOUND + margin else None
+
+
+def in_zone(moment: datetime, zone: ZoneInfo, now: datetime) -> datetime:
+    """A moment as the feed's clocks on the wall may have shown it: the earlier of two readings.
+
+    In the autumn hour the wall shows the same time twice, so a row written after the change may carry a time before
+    that of a row written earlier; the reading at the zone's present offset covers it.
+    """
+    converted = moment.astimezone(zone).replace(tzinfo=None)
+    offset = now.astimezone(zone).utcoffset() or timedelta()
+    return min(converted, moment.astimezone(UTC).replace(tzinfo=None) + offset)
+
+
+def oldest_new_id(base: Horizon, snapshot: Snapshot) -> int:
+    """The smallest transaction id whose rows are visible now and were not at `base`; later ids are all above it."""
+    return min([base.xmax, *(set(base.xip) - set(snapshot.xip))])
+
+
+def conditions(
+    origin: Origin, base: Horizon | None, *, seen: Horizon, open_now: Collection[str], trusted: bool, rules: Rules
+) -> Conditions:
+    """What a read from `base` asks of a row in the snapshot `seen`; a scan asks for no `last_updated`.
+
+    `trusted` says that base was taken on this connection in this generation; ids of another may be used twice.
+    """
+    if base is None:
+        return Conditions()
+    newer = oldest_new_id(base, Snapshot(seen.xmax, seen.xip)) if trusted else None
+    earliest = look_back(base, open_now, rules.margin) if origin is Origin.POLL else None
+    return Conditions(earliest and in_zone(earliest, rules.zone, seen.clock), newer)
+
+
+_ID = "x"
+"""Marks the id of an ordinary transaction: kept for the case that it is prepared later, else its virtual id decides."""
+
+
+def _ordinary(number: int) -> str:
+    return f"{_ID}{number}"
+
+
+def _prepared(number: int) -> str:
+    return f"p{number}"
+
+
+def _prepared_start(one: Transaction, last: Horizon | None) -> datetime:
+    """Known by its ids, which survive a restart; else it began no earlier than anything the last listing knew."""
+    if last is None:
+        return NO_LOWER_BOUND
+    names = [name for number in one.ids for name in (_prepared(number), _ordinary(number))]
+    known = [last.open[name] for name in names if name in last.open]
+    return min(known) if known else min([last.clock, *last.open.values()])
+
+
+# -- which source, which generation
+
+
+def expect_same_source(known: SourceIdentity | None, vitals: Vitals) -> None:
+    """Refuse a standby, and any database but the checkpoint's. Raises ConfigurationError or SourceChanged."""
+    if vitals.in_recovery:
+        raise ConfigurationError(
+            "Expected a primary and found a source in recovery (a hot standby): it hides open transactions, so changes "
+            "would be lost. Point the source's DSN to the primary."
+        )
+    if known is not None and known != vitals.identity:
+        raise SourceChanged(
+            f"Expected the source {_named(known)} and found {_named(vitals.identity)}: it was restored, promoted or "
+            "replaced. If that is meant, run `totes rebase --source-changed`."
+        )
+
+
+def generation_ended(last: Checkpoint, vitals: Vitals) -> bool:
+    """Whether the source may have reused transaction ids since it was last seen, as a crash makes it do."""
+    if last.identity is None:
+        return False
+    return (
+        vitals.snapshot.revision < last.revision
+        or vitals.wal < last.wal
+        or (last.stats_reset is not None and vitals.stats_reset != last.stats_reset)
+    )
+
+
+def met(last: Checkpoint, vitals: Vitals) -> Checkpoint:
+    """The checkpoint with what was seen of the source; a generation that ended makes place for the next."""
+    ended = generation_ended(last, vitals)
+    revision = vitals.snapshot.revision
+    return last.model_copy(
+        update={
+            "generation": last.generation + ended,
+            "identity": vitals.identity,
+            "stats_reset": vitals.stats_reset,
+            "revision": revision if ended else max(revision, last.revision),
+            "wal": vitals.wal if ended else max(vitals.wal, last.wal),
+        }
+    )
+
+
+def _named(identity: SourceIdentity) -> str:
+    return f"(system {identity.system_identifier}, database {identity.database}, timeline {identity.timeline})"
+
+
+# -- who may publish
+
+
+class Claim(StrEnum):
+    """What a poller that starts does: go on, take over from another, or leave it to a live one."""
+
+    MINE = "mine"
+    TAKE = "take"
+    LEAVE = "leave"
+
+
+def claim(checkpoint: Checkpoint, *, age_seconds: float, owner: str, lease_seconds: float) -> Claim:
+    """Decide by the owner's last sign of life, `age_seconds` ago; an owner at rest lets anyone take over."""
+    if checkpoint.paused:
+        return Claim.LEAVE
+    if checkpoint.owner == owner:
+        return Claim.MINE
+    alive = checkpoint.owner and not checkpoint.resting and age_seconds < lease_seconds
+    return Claim.LEAVE if alive else Claim.TAKE
+
+
+# -- how a feed's state moves
+
+
+def next_read(state: FeedState, seen: Horizon, relations: tuple[tuple[int, int], ...]) -> Read:
+    """The read to go on with, or a new one: whole at first contact and where rows were moved wholesale."""
+    if moved_wholesale(state, relations):
+        return Read(base=None, first=seen, after=LEAST_KEY)
+    return state.reading or Read(base=state.polled, first=seen, after=LEAST_KEY)
+
+
+def moved_wholesale(state: FeedState, relations: tuple[tuple[int, int], ...]) -> bool:
+    """Whether a partition was attached, tables were swapped or truncated: no transaction id tells what is new."""
+    return state.relations not in ((), relations)
+
+
+def origin_of(read: Read) -> Origin:
+    """A read without a base finds what was always there."""
+    return Origin.BACKFILL if read.base is None else Origin.POLL
+
+
+def gone_on(state: FeedState, origin: Origin, read: Read) -> FeedState:
+    """The state in the middle of a read. A scan leaves no trace: if its poller dies it starts again."""
+    return state if origin is Origin.SCAN else state.model_copy(update={"reading": read})
+
+
+def ended(state: FeedState, origin: Origin, read: Read) -> FeedState:
+    """The state after a read that came to its end: the next one starts from its *first* horizon."""
+    if origin is Origin.SCAN:
+        return state.model_copy(update={"scanned": read.first})
+    polled = {"polled": read.first, "reading": None, "as_of": read.first.clock}
+    return state.model_copy(update=polled | ({"scanned": read.first} if origin is Origin.BACKFILL else {}))
+
+
+def nothing_new(base: Horizon | None, seen: Horizon) -> bool:
+    """Whether a snapshot sees exactly what the base's saw: equal snapshots of one generation see equal data."""
+    return base is not None and (base.xmax, base.xip) == (seen.xmax, seen.xip)
+
+
+def horizons(checkpoint: Checkpoint) -> list[Horizon]:
+    """Every horizon the checkpoint holds."""
+    found: list[Horizon] = []
+    for state in checkpoint.feeds.values():
+        reads = [state.reading.base, state.reading.first] if state.reading else []
+        found.extend(one for one in (state.polled, state.scanned, *reads) if one is not None)
+    return found
+
+
+def newest(known: Sequence[Horizon]) -> Horizon | None:
+    """The latest listing of open transactions."""
+    return max(known, key=lambda one: one.clock, default=None)
+
+
+# -- when a scan is due
+
+
+@dataclass(frozen=True)
+class Pace:
+    """A feed's last scan: when it ended (seconds of our clock), how long it took, and how many rows the feed has."""
+
+    ended_at: float | None = None
+    took_seconds: float = 0.0
+    rows: int = 0
+
+
+def scan_due(pace: Pace, *, at: float, rules: Rules) -> bool:
+    """Whether a scan may run: not above its share of time, nor more often than its interval, nor on a huge table."""
+    if pace.rows > rules.scan_max_rows:
+        return False
+    rest_seconds = pace.took_seconds * (1 - rules.scan_share) / rules.scan_share
+    return pace.ended_at is None or at - pace.ended_at >= max(rules.scan_interval_seconds, rest_seconds)
+
+
+# -- what was sent
+
+
+class Memory:
+    """The latest row hash sent for each key of one feed, the least recently used forgotten first."""
+
+    def __init__(self, limit: int = MEMORY_KEYS) -> None:
+        """Remember so many keys at most."""
+        self._limit = limit
+        self._latest: OrderedDict[int, int] = OrderedDict()
+
+    def holds(self, key: int, row_hash: int) -> bool:
+        """Whether this hash is the latest sent for the key; only then may the row be skipped."""
+        if self._latest.get(key) != row_hash:
+            return False
+        self._latest.move_to_end(key)
+        return True
+
+    def forget(self, keys: Iterable[int]) -> None:
+        """Something newer is about to be sent for these keys, with an outcome yet unknown."""
+        for key in keys:
+            self._latest.pop(key, None)
+
+    def keep(self, sent: Mapping[int, int]) -> None:
+        """These hashes were acknowledged."""
+        for key, row_hash in sent.items():
+            self._latest[key] = row_hash
+            self._latest.move_to_end(key)
+        while len(self._latest) > self._limit:
+            self._latest.popitem(last=False)
+
+    def clear(self) -> None:
+        """Another owner may have sent something since."""
+        self._latest.clear()

@@ -1,0 +1,209 @@
+"""The adapter to totesys: one connection, snapshots of one feed, COPY out of them.
+
+Invariant: a snapshot is what "How a poll reads" asks for, in this order: clock, open transactions, LOCK, snapshot,
+open transactions again; and everything said of it was read in its own transaction. Nothing is ever written. After
+any error that is not Postgres's own answer the connection is closed, because its state is unknown.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from pg8000.native import InterfaceError
+
+from contracts.feeds import Feed
+from services.poller import catalog, sql
+from services.poller.reading import Conditions, Snapshot, Transaction, Vitals
+from shared.checkpoint import SourceIdentity
+from shared.errors import PipelineError, SourceUnavailable
+from shared.postgres import Connection, DatabaseError, Sink, copy_out, explain, rows_of
+
+_BUSY = frozenset({"55P03", "57014"})
+"""SQLSTATEs of a lock or a statement that took too long: another round may succeed."""
+_BROKEN = frozenset({"42703", "42P01", "42501", "3F000", "42809", "42846", "42883"})
+"""SQLSTATEs of a table, column, type or privilege that is not what the contract says."""
+
+
+class FeedBusy(SourceUnavailable):
+    """This feed could not be read in time; the others can. Nothing is lost by skipping it for a round."""
+
+
+class FeedBroken(PipelineError):
+    """A table, column or privilege of this feed is missing: the catalog says which."""
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """Step 1 of a poll: the source's clock (UTC), then the transactions open, then a snapshot of the cluster."""
+
+    clock: datetime
+    listed: tuple[Transaction, ...]
+    vitals: Vitals
+
+
+@dataclass(frozen=True)
+class Seen(Pulse):
+    """An open snapshot of one feed.
+
+    `still_listed`: transactions listed after it was taken. `relations`: oid and relfilenode of the feed's tables and
+    partitions. `rows`: an estimate of the feed's size.
+    """
+
+    still_listed: tuple[Transaction, ...]
+    relations: tuple[tuple[int, int], ...]
+    rows: int
+
+
+class Source:
+    """One session on totesys, opened when first needed and after each loss of it."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        *,
+        schema: str,
+        statement_timeout_seconds: float,
+        lock_timeout_seconds: float,
+    ) -> None:
+        """Take what opens a connection, the schema of the feeds' tables, and the longest waits in seconds."""
+        self._connect = connect
+        self._schema = schema
+        self._waits = {
+            "statement_timeout_seconds": statement_timeout_seconds,
+            "lock_timeout_seconds": lock_timeout_seconds,
+        }
+        self._connection: Connection | None = None
+        self._version = 0
+
+    def open(self) -> bool:
+        """Connect if there is no connection; whether it is a new one."""
+        if self._connection is not None:
+            return False
+        self._connection = self._connect()
+        with self._answering():
+            self._version = int(self._run("SHOW server_version_num")[0][0])
+        return True
+
+    def close(self) -> None:
+        """Give the connection up; a half-read answer on it goes with it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(InterfaceError, OSError):
+                connection.close()
+
+    def examine(self, feeds: Sequence[Feed]) -> "catalog.Findings":
+        """Hold the feeds' contracts against the source's catalog."""
+        with self._answering():
+            return catalog.examine(self._session, feeds, self._schema)
+
+    def pulse(self) -> Pulse:
+        """One round trip that tells whether anything can be new."""
+        with self._answering():
+            (clock,), (listed,), vitals = self._run(sql.PULSE)
+            return Pulse(_utc(clock), _transactions(listed), _vitals(vitals))
+
+    @contextmanager
+    def snapshot(self, feed: Feed) -> Iterator[Seen]:
+        """Take a snapshot of a feed and hold it open.
+
+        Raises FeedBusy where a lock or a statement took too long, FeedBroken where the catalog is not the contract's,
+        SourceUnavailable where the source is lost.
+        """
+        with self._answering():
+            (clock,), (listed,) = self._run(sql.LOOK)
+            self._run(sql.begin(feed, self._schema, **self._waits))
+            vitals = self._run(sql.VITALS)[0]
+            still = self._run(sql.OPEN_TRANSACTIONS)[0][0]
+            tables = [sql.qualified(self._schema, table) for table in feed.tables]
+            relations, rows = rows_of(self._session, sql.RELATIONS, tables=tables)[0]
+            yield Seen(
+                clock=_utc(clock),
+                listed=_transactions(listed),
+                vitals=_vitals(vitals),
+                still_listed=_transactions(still),
+                relations=tuple((int(oid), int(node)) for oid, node in relations),
+                rows=int(rows),
+            )
+            self._run("COMMIT")
+
+    def copy(self, feed: Feed, asked: Conditions, sink: Sink, *, after: int, limit: int, xmax: int) -> int:
+        """Stream the feed's rows that meet the conditions, in key order, out of the open snapshot; their number."""
+        rows_of(
+            self._session,
+            sql.SET_VALUES,
+            after=str(after),
+            limit=str(limit),
+            look_back=asked.look_back and asked.look_back.isoformat(" "),
+            oldest_new_id=None if asked.oldest_new_id is None else str(asked.oldest_new_id),
+            xmax=str(xmax),
+        )
+        text = sql.copy_rows(feed, self._schema, asked, server_version=self._version)
+        return copy_out(self._session, text, sink)
+
+    @property
+    def _session(self) -> Connection:
+        if self._connection is None:
+            raise SourceUnavailable("The connection to the source was lost: the next poll opens another.")
+        return self._connection
+
+    def _run(self, text: str) -> list[list[Any]]:
+        return rows_of(self._session, text)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turn the driver's errors into ours; keep the connection only where Postgres itself answered."""
+        try:
+            yield
+        except DatabaseError as exc:
+            self._roll_back()
+            _explain(exc)
+        except (InterfaceError, OSError, struct.error) as exc:
+            self.close()
+            explain(exc, "the source", unavailable=SourceUnavailable)
+        except BaseException:
+            self.close()
+            raise
+
+    def _roll_back(self) -> None:
+        try:
+            self._run("ROLLBACK")
+        except (DatabaseError, InterfaceError, OSError, struct.error):
+            self.close()
+
+
+def _explain(exc: DatabaseError) -> NoReturn:
+    answer = exc.args[0] if exc.args and isinstance(exc.args[0], dict) else {}
+    state, text = answer.get("C", ""), answer.get("M", "")
+    if state in _BUSY:
+        raise FeedBusy(f"The source let a feed wait too long: {text} (SQLSTATE {state}).") from exc
+    if state in _BROKEN:
+        raise FeedBroken(f"The source is not as the contract says: {text} (SQLSTATE {state}).") from exc
+    explain(exc, "the source", unavailable=SourceUnavailable)
+
+
+def _transactions(listed: Sequence[dict[str, Any]]) -> tuple[Transaction, ...]:
+    return tuple(
+        Transaction(one["virtual"], one["prepared"], tuple(one["ids"]), _moment(one["started"])) for one in listed
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else _utc(datetime.fromisoformat(text))
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _vitals(row: Sequence[Any]) -> Vitals:
+    in_recovery, system, database, timeline, wal, stats_reset, snapshot = row
+    return Vitals(
+        in_recovery=in_recovery,
+        identity=SourceIdentity(system_identifier=system, database=database, timeline=int(timeline or "0", 16)),
+        wal=wal or 0,
+        stats_reset=stats_reset and _utc(stats_reset),
+        snapshot=Snapshot.parse(snapshot),
+    )

@@ -1,0 +1,129 @@
+"""The SQL that reads a feed, generated from its contract in this one place; what is not generated lies beside.
+
+Invariant: the text depends on contracts and on which conditions are asked, never on a value. Names go through
+`identifier`; values travel by `set_config('totes.…')`, because COPY takes no parameters, and are read back by
+`current_setting`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from contracts.feeds import Feed
+from contracts.messages import ROW_HASH
+from services.poller.reading import Conditions
+from shared.postgres import identifier
+
+RECORD_HASH_VERSION = 140000
+"""hash_record_extended came with PostgreSQL 14."""
+_TABLE, _JOINED = "t", "j"
+
+
+def statement(name: str) -> str:
+    """A handwritten statement of this folder."""
+    return Path(__file__).with_name(f"{name}.sql").read_text(encoding="utf-8")
+
+
+OPEN_TRANSACTIONS = statement("open_transactions")
+VITALS = statement("vitals")
+RELATIONS = statement("relations")
+CLOCK = "SELECT clock_timestamp()"
+
+LOOK = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {CLOCK}; {OPEN_TRANSACTIONS}; COMMIT"
+"""Step 1 of a poll: first the clock, then the list. READ COMMITTED, so that each statement looks anew."""
+PULSE = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {CLOCK}; {OPEN_TRANSACTIONS}; {VITALS}; COMMIT"
+"""Step 1 and a snapshot of nothing in particular, in one round trip."""
+SET_VALUES = """
+SELECT set_config('totes.after', :after, true), set_config('totes.limit', :limit, true),
+       set_config('totes.look_back', :look_back, true), set_config('totes.oldest_new_id', :oldest_new_id, true),
+       set_config('totes.xmax', :xmax, true)
+"""
+
+
+def qualified(schema: str, table: str) -> str:
+    """A table's name with its schema, quoted."""
+    return f"{identifier(schema)}.{identifier(table)}"
+
+
+def begin(feed: Feed, schema: str, *, statement_timeout_seconds: float, lock_timeout_seconds: float) -> str:
+    """Open the snapshot's transaction and lock the feed's tables; nothing before LOCK may take the snapshot.
+
+    TRUNCATE and rewriting ALTER TABLE are not MVCC-safe: a snapshot older than they are would see an empty table.
+    """
+    tables = ", ".join(qualified(schema, table) for table in feed.tables)
+    return (
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+        "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL extra_float_digits = 1; "
+        f"SET LOCAL statement_timeout = {int(statement_timeout_seconds * 1000)}; "
+        f"SET LOCAL lock_timeout = {int(lock_timeout_seconds * 1000)}; "
+        f"LOCK TABLE {tables} IN ACCESS SHARE MODE"
+    )
+
+
+def copy_rows(feed: Feed, schema: str, asked: Conditions, *, server_version: int) -> str:
+    """COPY of the feed's rows in key order: every column cast to text, then the row hash over exactly these texts."""
+    texts = [_text(feed, column) for column in feed.columns]
+    named = [f"{text} AS {identifier(column)}" for text, column in zip(texts, feed.columns, strict=True)]
+    return (
+        f"COPY (SELECT {', '.join(named)}, {_row_hash(texts, server_version)} AS {ROW_HASH} FROM {_from(feed, schema)} "
+        f"WHERE {' AND '.join(_where(feed, asked))} "
+        f"ORDER BY {_TABLE}.{identifier(feed.key)} LIMIT current_setting('totes.limit')::bigint) "
+        "TO STDOUT WITH (FORMAT text, ENCODING 'UTF8')"
+    )
+
+
+def _text(feed: Feed, column: str) -> str:
+    """A column as text. `last_updated` of a joined feed is the greatest over the joined rows."""
+    if column == "last_updated":
+        return f"({_greatest(_each(feed, identifier(column)))})::text"
+    return f"{_owner(feed, column)}.{identifier(column)}::text"
+
+
+def _owner(feed: Feed, column: str) -> str:
+    return _JOINED if feed.join is not None and column in feed.join.columns else _TABLE
+
+
+def _each(feed: Feed, column: str) -> list[str]:
+    """A column that each of the feed's tables has, once for each."""
+    return [f"{alias}.{column}" for alias in ((_TABLE,) if feed.join is None else (_TABLE, _JOINED))]
+
+
+def _greatest(terms: list[str]) -> str:
+    return terms[0] if len(terms) == 1 else f"greatest({', '.join(terms)})"
+
+
+def _row_hash(texts: Iterable[str], server_version: int) -> str:
+    row = f"ROW({', '.join(texts)})"
+    if server_version >= RECORD_HASH_VERSION:
+        return f"hash_record_extended({row}, 0)::text"
+    return f"hashtextextended({row}::text, 0)::text"
+
+
+def _from(feed: Feed, schema: str) -> str:
+    """The feed's table, LEFT JOINed with its second one so that a missing partner loses no row."""
+    own = f"{qualified(schema, feed.name)} {_TABLE}"
+    if feed.join is None:
+        return own
+    join = feed.join
+    on = f"{_JOINED}.{identifier(join.key)} = {_TABLE}.{identifier(join.on)}"
+    return f"{own} LEFT JOIN {qualified(schema, join.table)} {_JOINED} ON {on}"
+
+
+def _where(feed: Feed, asked: Conditions) -> list[str]:
+    terms = [f"{_TABLE}.{identifier(feed.key)} > current_setting('totes.after')::bigint"]
+    if asked.look_back is not None:
+        # Each table's own condition, not one on the greatest, so that an index on last_updated serves.
+        own = (
+            f"{moved} >= current_setting('totes.look_back')::timestamp"
+            for moved in _each(feed, identifier("last_updated"))
+        )
+        terms.append(f"({' OR '.join(own)})")
+    if asked.oldest_new_id is not None:
+        widened = _greatest([_widened(xmin) for xmin in _each(feed, "xmin")])
+        terms.append(f"{widened} >= current_setting('totes.oldest_new_id')::bigint")
+    return terms
+
+
+def _widened(xmin: str) -> str:
+    """A 32-bit transaction id as the 64-bit one just below the snapshot's xmax, before any comparison."""
+    xmax = "current_setting('totes.xmax')::bigint"
+    return f"({xmax} - (({xmax} - {xmin}::text::bigint) & 4294967295))"

@@ -1,0 +1,182 @@
+"""From a change batch to its load batch: read, decode, validate, build, store, and send last.
+
+Invariant: a load batch is sent only when all it names is stored. Keys, bytes and ids follow from the change batch and
+this code alone, so a second delivery stores what is stored already and sends the same load batch again, which the
+warehouse knows by its id. A batch without one good row still has its load batch: bookkeeping is complete.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from pydantic import ValidationError
+
+from contracts.columnar import Validated, validate
+from contracts.feeds import FEEDS, Feed
+from contracts.messages import ROW_HASH, ChangeBatch, LoadBatch, LoadBatchData, ObjectRef, Operation
+from contracts.star import StarRow
+from services.transform.archive import Column, decode
+from services.transform.quarantine import json_lines, refuse_drift
+from services.transform.star import BUILDERS
+from shared.consumer import Delivery, Failures
+from shared.errors import CorruptObject, MalformedMessage, PipelineError
+from shared.objects import ObjectStore, sha256
+from shared.parquet import Array, write, write_keys
+from shared.queues import Queue
+from shared.telemetry import Logger
+
+QUARANTINE = "_quarantine"
+"""First folder of the quarantine in the processed bucket; no star table begins with an underscore."""
+
+
+@dataclass(frozen=True)
+class File:
+    """An object to be stored: its key, its bytes, and how many rows they hold."""
+
+    key: str
+    body: bytes
+    rows: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a change batch comes to: a Parquet file (None for a feed without star table), and a quarantine file."""
+
+    parquet: File | None
+    quarantine: File | None
+
+
+class Transform:
+    """The service: change batches in, load batches out."""
+
+    def __init__(self, objects: ObjectStore, *, processed_bucket: str, loads: Queue, log: Logger) -> None:
+        """Take the object store, the bucket to write to, the queue to send to, and the log."""
+        self._objects = objects
+        self._bucket = processed_bucket
+        self._loads = loads
+        self._log = log
+
+    def handle(self, received: Sequence[Delivery]) -> Failures:
+        """Transform each message by itself, then send all load batches together."""
+        outcomes = {delivery.message_id: self._attempt(delivery) for delivery in received}
+        failures = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, PipelineError)}
+        ready = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, LoadBatch)}
+        try:
+            self._loads.send([load_batch.body() for load_batch in ready.values()])
+        except PipelineError as exc:
+            failures.update(dict.fromkeys(ready, exc))
+        return failures
+
+    def _attempt(self, delivery: Delivery) -> LoadBatch | PipelineError | None:
+        """Transform one message; a mistake of our own must not stop its neighbours either."""
+        try:
+            return self._transform(read_message(delivery.body))
+        except PipelineError as exc:
+            return exc
+        except Exception as exc:  # noqa: BLE001 - see above; it is logged and handed back
+            self._log.exception("transform failed unexpectedly", message_id=delivery.message_id)
+            return PipelineError(f"Transform failed on message {delivery.message_id}: {exc!r}.")
+
+    def _transform(self, batch: ChangeBatch) -> LoadBatch | None:
+        """Store what a change batch comes to; the load batch that may now be sent, if its feed has a star table."""
+        feed = feed_of(batch)
+        outcome = transform(batch, feed, self._objects.get(batch.data.object))
+        quarantine = None if outcome.quarantine is None else self._store(outcome.quarantine)
+        parquet = None if outcome.parquet is None else self._store(outcome.parquet)
+        quarantined = 0 if quarantine is None else quarantine.rows
+        self._log.info("transformed", batch=batch.id, rows=batch.data.object.rows, quarantined=quarantined)
+        return None if feed.star is None or parquet is None else load_batch_of(batch, feed.star, parquet)
+
+    def _store(self, file: File) -> ObjectRef:
+        ref = ObjectRef(
+            bucket=self._bucket, key=file.key, sha256=sha256(file.body), bytes=len(file.body), rows=file.rows
+        )
+        self._objects.put_once(ref, file.body)
+        return ref
+
+
+def read_message(body: str) -> ChangeBatch:
+    """The change batch in a message's body. Raises MalformedMessage."""
+    try:
+        return ChangeBatch.model_validate_json(body)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the message"
+        raise MalformedMessage(f"Expected a change batch, found one where {place} is wrong: {first['msg']}.") from exc
+
+
+def feed_of(batch: ChangeBatch) -> Feed:
+    """The feed whose contract the batch is under. Raises MalformedMessage where this code knows no such contract.
+
+    When a feed's contract moves to version 2, objects under version 1 stay in the archive: this is the place that
+    then brings their columns up to the present contract.
+    """
+    feed, version = FEEDS.get(batch.data.feed), batch.data.position.contract
+    if feed is None:
+        raise MalformedMessage(f"Expected one of the feeds {sorted(FEEDS)}, found {batch.data.feed!r}.")
+    if version != feed.contract:
+        raise MalformedMessage(f"Expected contract {feed.contract} of {feed.name}, found {version}: deploy its code.")
+    expected = f"totesys.{feed.name}.{batch.data.operation}.v{version}"
+    if batch.type != expected:
+        raise MalformedMessage(f"Expected the type {expected} for this data, found {batch.type!r}.")
+    columns = (feed.key,) if batch.data.operation is Operation.DELETED else (*feed.columns, ROW_HASH)
+    if batch.data.columns != columns:
+        raise MalformedMessage(f"Expected the columns {columns} of {feed.name}, found {batch.data.columns}.")
+    return feed
+
+
+def transform(batch: ChangeBatch, feed: Feed, body: bytes) -> Outcome:
+    """Remodel the rows of an archive object. Pure. Raises CorruptObject or ContractDrift."""
+    source = batch.data.object
+    columns = decode(body, batch.data.columns, source.rows, f"{source.bucket}/{source.key}")
+    if batch.data.operation is Operation.DELETED:
+        return Outcome(_deletions(batch, feed, columns[feed.key]), None)
+    validated = validate(feed.row, columns)
+    refuse_drift(batch, validated.failures)
+    return Outcome(_star_rows(batch, feed, columns, validated), _quarantine(batch, feed, columns, validated))
+
+
+def load_batch_of(batch: ChangeBatch, table: type[StarRow], parquet: ObjectRef) -> LoadBatch:
+    """The message that says a change batch's star rows lie ready."""
+    shared = batch.data.model_dump(exclude={"object", "columns"})
+    quarantined = batch.data.object.rows - parquet.rows
+    return LoadBatch.of(
+        LoadBatchData(**shared, object=parquet, change_batch=batch.id, star_table=table.table, quarantined=quarantined)
+    )
+
+
+def _star_rows(batch: ChangeBatch, feed: Feed, columns: Mapping[str, Column], validated: Validated) -> File | None:
+    if feed.star is None:
+        return None
+    hashes = _integers([columns[ROW_HASH][row] for row in validated.rows], "int64", batch)
+    built = {**BUILDERS[feed.star.table](validated.columns), ROW_HASH: hashes}
+    return _file(batch, feed.star.table, "parquet", write(feed.star, built), len(hashes))
+
+
+def _deletions(batch: ChangeBatch, feed: Feed, keys: Column) -> File | None:
+    if feed.star is None:
+        return None
+    body = write_keys(feed.star, _integers(keys, "int32", batch))
+    return _file(batch, feed.star.table, "parquet", body, len(keys))
+
+
+def _quarantine(batch: ChangeBatch, feed: Feed, columns: Mapping[str, Column], validated: Validated) -> File | None:
+    if not validated.failures:
+        return None
+    body = json_lines(batch, validated.failures, columns[feed.key])
+    return _file(batch, f"{QUARANTINE}/{feed.name}", "jsonl", body, len(validated.failures))
+
+
+def _file(batch: ChangeBatch, folder: str, suffix: str, body: bytes, rows: int) -> File:
+    """Named like the archive object, and by its own bytes: after an upgrade, a replay may write others."""
+    date, name = PurePosixPath(batch.data.object.key).parts[-2:]
+    return File(f"{folder}/{date}/{name.removesuffix('.tsv.gz')}-{sha256(body)[:16]}.{suffix}", body, rows)
+
+
+def _integers(values: Column, kind: str, batch: ChangeBatch) -> Array:
+    """Row hashes or keys that our own readers wrote: one that is no integer means damage, not a bad row."""
+    try:
+        return np.array([int(value or "NULL") for value in values], kind)
+    except (ValueError, OverflowError) as exc:
+        raise CorruptObject(f"Expected {kind} values in {batch.data.object.key}, found {exc}.") from exc

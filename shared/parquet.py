@@ -1,0 +1,171 @@
+"""Typed Parquet of star rows, in memory, through fastparquet's own API; both ways, and nothing is rounded.
+
+Invariant: what `read` gives equals what `write` took, value by value; the file's own types are those of the warehouse
+(INT32, BOOLEAN, VARCHAR, DATE, TIME, DECIMAL). The same columns always give the same bytes, so that a second delivery
+stores the object it stored before.
+
+A column in memory is one array: int -> np.int32 (nullable: pandas Int32), bool -> np.bool_, text -> objects of str or
+None, date -> datetime64[D], time -> int64 microseconds since midnight, money -> int64 hundredths; the row hash int64.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
+from functools import cache
+from io import BytesIO
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from fastparquet import ParquetFile, parquet_thrift, writer
+from fastparquet.core import read_col
+
+from contracts.messages import ROW_HASH
+from contracts.star import Column, StarRow
+from shared.errors import CorruptObject
+
+Array: TypeAlias = npt.NDArray[Any] | pd.arrays.IntegerArray
+
+COMPRESSION = "SNAPPY"
+"""Read by every Parquet reader; a page is small, so speed counts for more than the last tenth of its size."""
+_DIGITS = {"numeric(10, 2)": 10}
+_MOST_DIGITS = 18
+"""What an int64 of hundredths holds in full; the warehouse's bare `numeric` has no limit of its own."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How one column lies in the file: array type in memory, storage type, Parquet's mark, digits of a DECIMAL."""
+
+    name: str
+    memory: str
+    storage: str
+    nullable: bool = False
+    mark: int | None = None
+    precision: int | None = None
+
+    def series(self, array: Array) -> pd.Series:
+        """The array as fastparquet takes it; pandas' own guesses about text are kept out."""
+        raw = array.astype(self.memory).view("int64") if self.memory == "datetime64[D]" else array
+        return pd.Series(pd.array(raw, "Int32") if self.storage == "Int32" else raw.astype(self.storage), copy=False)
+
+    def empty(self, rows: int) -> Array:
+        """An array of the storage type that a column chunk is read into."""
+        if self.storage == "Int32":
+            return pd.arrays.IntegerArray(np.zeros(rows, "int32"), np.zeros(rows, "bool"))
+        return np.empty(rows, self.storage)
+
+    def loaded(self, array: Array) -> Array:
+        """The array as the pipeline holds it."""
+        return array.astype("int64").view("datetime64[D]") if self.memory == "datetime64[D]" else array
+
+
+def write(table: type[StarRow], columns: Mapping[str, Array]) -> bytes:
+    """A Parquet file of a star table's columns and their row hashes.
+
+    Raises KeyError where a column is missing, ValueError where one holds None but may not.
+    """
+    return _file(_stored(table), columns)
+
+
+def read(table: type[StarRow], body: bytes) -> dict[str, Array]:
+    """The columns of a file that `write` made. Raises CorruptObject where it is cut short or another table's.
+
+    `body` must have passed its digest (ObjectStore.get): fastparquet's native code trusts what it decodes.
+    """
+    return _columns(_stored(table), body, table.table)
+
+
+def write_keys(table: type[StarRow], keys: npt.NDArray[np.int32]) -> bytes:
+    """A Parquet file of the keys of deleted rows, under the star table's name for its key."""
+    return _file(_stored_key(table), {table.key: keys})
+
+
+def read_keys(table: type[StarRow], body: bytes) -> npt.NDArray[np.int32]:
+    """The keys of a file that `write_keys` made. Raises CorruptObject like `read`, and asks the same of `body`."""
+    return cast(npt.NDArray[np.int32], _columns(_stored_key(table), body, table.table)[table.key])
+
+
+@cache
+def _stored(table: type[StarRow]) -> tuple[Stored, ...]:
+    return (*(_stored_column(column) for column in table.columns()), Stored(ROW_HASH, "int64", "int64"))
+
+
+@cache
+def _stored_key(table: type[StarRow]) -> tuple[Stored, ...]:
+    return (Stored(table.key, "int32", "int32"),)
+
+
+def _stored_column(column: Column) -> Stored:
+    """Derive a column's storage from its contract."""
+    kinds = parquet_thrift.ConvertedType
+    if column.python is date:
+        return Stored(column.name, "datetime64[D]", "int32", mark=kinds.DATE)
+    if column.python is time:
+        return Stored(column.name, "int64", "int64", mark=kinds.TIME_MICROS)
+    if column.python is Decimal:
+        digits = _DIGITS.get(column.sql, _MOST_DIGITS)
+        return Stored(column.name, "int64", "int64", mark=kinds.DECIMAL, precision=digits)
+    if column.python is int:
+        storage = "Int32" if column.nullable else "int32"
+        return Stored(column.name, storage, storage, column.nullable)
+    memory = "bool" if column.python is bool else "object"
+    return Stored(column.name, memory, memory, column.nullable)
+
+
+def _file(stored: tuple[Stored, ...], columns: Mapping[str, Array]) -> bytes:
+    frame = pd.DataFrame({column.name: column.series(columns[column.name]) for column in stored}, copy=False)
+    nullable = [column.name for column in stored if column.nullable]
+    metadata = writer.make_metadata(frame, has_nulls=nullable, object_encoding="utf8")
+    metadata.key_value_metadata = []  # pandas' notes would change the bytes with each of its versions
+    for element, column in zip(metadata.schema[1:], stored, strict=True):
+        _mark(element, column)
+    file = BytesIO()
+    writer.write_simple(file, frame, metadata, compression=COMPRESSION, stats=False)
+    return file.getvalue()
+
+
+def _mark(element: Any, column: Stored) -> None:
+    """Say in the schema what an integer means."""
+    if column.mark is not None:
+        element.converted_type = column.mark
+    if column.precision is not None:
+        element.precision, element.scale = column.precision, 2
+
+
+def _columns(stored: tuple[Stored, ...], body: bytes, table: str) -> dict[str, Array]:
+    try:
+        return _read_columns(stored, body)
+    except Exception as exc:  # a damaged file fails anywhere inside fastparquet, in any way
+        raise CorruptObject(f"Expected a Parquet file of {table}, found one that cannot be read: {exc!r}.") from exc
+
+
+def _read_columns(stored: tuple[Stored, ...], body: bytes) -> dict[str, Array]:
+    file = BytesIO(body)
+    parquet = ParquetFile(file, verify=True)
+    _expect(stored, parquet)
+    rows = sum(group.num_rows for group in parquet.row_groups)
+    arrays = {column.name: column.empty(rows) for column in stored}
+    start = 0
+    for group in parquet.row_groups:
+        for chunk, column in zip(group.columns, stored, strict=True):
+            part = arrays[column.name][start : start + group.num_rows]
+            read_col(chunk, parquet.schema, file, selfmade=True, assign=part)
+        start += group.num_rows
+    return {column.name: column.loaded(arrays[column.name]) for column in stored}
+
+
+def _expect(stored: tuple[Stored, ...], parquet: ParquetFile) -> None:
+    """Hold the schema to the contract, then clear the marks: fastparquet would make floats and wrong dates of them."""
+    elements = parquet._schema[1:]
+    expected = [(column.name, column.nullable, column.mark, column.precision) for column in stored]
+    text = parquet_thrift.ConvertedType.UTF8
+    found = []
+    for element in elements:
+        mark = None if element.converted_type == text else element.converted_type
+        found.append((element.name, element.repetition_type == 1, mark, element.precision))
+        element.converted_type = text if element.converted_type == text else None
+    if found != expected:
+        raise ValueError(f"its columns are {found}, expected {expected}")

@@ -1,0 +1,142 @@
+"""The two messages: CloudEvents, deterministic, closed when written and open when read."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from contracts.messages import (
+    ChangeBatch,
+    ChangeBatchData,
+    LoadBatch,
+    LoadBatchData,
+    ObjectRef,
+    Operation,
+    Origin,
+    Position,
+    archive_key,
+)
+
+NOW = datetime(2024, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)
+REF = ObjectRef(bucket="archive", key="payment/date=2024-05-01/x.tsv.gz", sha256="ab" * 32, bytes=10, rows=3)
+
+
+def change(**changes):
+    fields = {
+        "feed": "payment", "operation": Operation.CHANGED, "origin": Origin.POLL, "page": 7, "since": NOW, "as_of": NOW,
+        "position": Position(generation=1, revision=42, contract=1), "time_zone": "UTC", "object": REF,
+        "columns": ("payment_id",),
+    }  # fmt: skip
+    return ChangeBatch.of(ChangeBatchData(**{**fields, **changes}))
+
+
+def load(**changes):
+    fields = change().data.model_dump(exclude={"columns"})
+    named = {"change_batch": change().id, "star_table": "fact_payment", "quarantined": 1}
+    return LoadBatch.of(LoadBatchData(**{**fields, **named, **changes}))
+
+
+def test_equal_batches_have_equal_ids_and_different_ones_differ():
+    at = change().data.position
+    others = [
+        change(feed="address"),
+        change(page=8),
+        change(position=at.model_copy(update={"generation": 2})),
+        change(position=at.model_copy(update={"revision": 43})),
+        change(position=at.model_copy(update={"contract": 2})),
+        change(object=REF.model_copy(update={"sha256": "cd" * 32})),
+    ]
+
+    assert change() == change()
+    assert len({batch.id for batch in (change(), *others)}) == len(others) + 1
+
+
+def test_a_load_batch_is_named_after_its_change_batch():
+    assert load().id == f"fact_payment/{change().id}"
+    assert load().id == load(quarantined=2).id
+
+
+@pytest.mark.parametrize("batch", [change(), load()], ids=["change batch", "load batch"])
+def test_messages_carry_what_cloudevents_requires(batch):
+    written = json.loads(batch.body())
+
+    assert written["specversion"] == "1.0"
+    assert all(isinstance(written[name], str) and written[name] for name in ("id", "source", "type", "subject", "time"))
+    assert written["datacontenttype"] == "application/json"
+    assert datetime.fromisoformat(written["time"]) == NOW
+
+
+def test_types_name_what_happened_and_the_contract():
+    assert change().type == "totesys.payment.changed.v1"
+    assert change(operation=Operation.DELETED).type == "totesys.payment.deleted.v1"
+    assert load().type == "totes.fact_payment.built.v1"
+
+
+@pytest.mark.parametrize("batch", [change(), change(since=None), load(), load(since=None)])
+def test_a_message_survives_its_own_text(batch):
+    assert type(batch).model_validate_json(batch.body()) == batch
+
+
+def test_a_field_of_a_newer_writer_is_ignored():
+    written = json.loads(change().body())
+    written["dataschema"] = "https://example.com"
+    written["data"]["shard"] = 3
+
+    assert ChangeBatch.model_validate_json(json.dumps(written)) == change()
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        {"unknown": 1},
+        {"position": {"generation": 0, "revision": 1, "contract": 1}},
+        {"object": {**REF.model_dump(), "sha256": "abc"}},
+        {"object": {**REF.model_dump(), "rows": -1}},
+        {"as_of": NOW.replace(tzinfo=None)},
+        {"operation": "amended"},
+        {"origin": "guess"},
+    ],
+)
+def test_a_message_that_would_be_wrong_is_never_written(mistake):
+    with pytest.raises(ValidationError):
+        change(**mistake)
+
+
+def test_a_message_whose_id_does_not_follow_from_its_data_is_refused():
+    written = json.loads(change().body())
+    written["data"]["page"] = 8
+
+    with pytest.raises(ValidationError, match="does not fit the data"):
+        ChangeBatch.model_validate(written)
+
+
+MOMENTS = st.datetimes(datetime.fromisoformat("1000-01-01"), timezones=st.just(UTC))
+
+
+def key(feed="payment", as_of=NOW, page=1, operation=Operation.CHANGED, sha256="ab" * 32, revision=5):
+    position = Position(generation=1, revision=revision, contract=1)
+    return archive_key(feed, as_of=as_of, position=position, page=page, operation=operation, sha256=sha256)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    moments=st.lists(MOMENTS, min_size=2, unique=True),
+    pages=st.lists(st.integers(0, 10**10 - 1), min_size=2, unique=True),
+)
+def test_a_listing_of_the_archive_is_in_order_of_time_then_page(moments, pages):
+    assert sorted(key(as_of=at) for at in moments) == [key(as_of=at) for at in sorted(moments)]
+    assert sorted(key(page=page) for page in pages) == [key(page=page) for page in sorted(pages)]
+
+
+def test_no_feed_s_prefix_lists_another_feed():
+    assert key("payment").startswith("payment/date=2024-05-01/123015.123456Z-")
+    assert not key("payment_type").startswith("payment/")
+
+
+def test_different_bytes_never_share_a_key():
+    assert key(sha256="ab" * 32) != key(sha256="cd" * 32)
+    assert key(operation=Operation.DELETED) != key()
+    assert key(as_of=NOW + timedelta(microseconds=1)) != key()

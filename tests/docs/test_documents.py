@@ -1,0 +1,70 @@
+"""Documents cannot rot: every command they show exists and is run somewhere, every link leads somewhere."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TOTES = Path(sys.executable).parent / "totes"
+RUN_ELSEWHERE = {
+    "git": "a fresh clone is made by tests/e2e/test_fresh_clone.py",
+    "cd": "likewise",
+    "psql": "the statements are run by tests/e2e/test_embedded.py",
+    "pip": "make requirements",
+}
+"""Programs that are not ours, and what runs them."""
+
+
+def _commands(document: Path) -> list[str]:
+    """The lines of `sh` blocks, without prompts, comments and what a line prints."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", document.read_text(), re.M | re.S)
+    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+COMMANDS = sorted({(document.name, command) for document in DOCUMENTS for command in _commands(document)})
+
+
+def test_the_documents_show_commands_at_all() -> None:
+    assert len(COMMANDS) >= 3
+
+
+@pytest.mark.parametrize(("document", "command"), COMMANDS)
+def test_every_command_shown_is_one_that_runs(document: str, command: str) -> None:
+    words = shlex.split(command, comments=True)
+
+    if words[0] == "make":
+        answer = subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    elif words[0].endswith("totes"):
+        options = [word for word in words[1:] if word.startswith("--")]
+        verbs = [word for word in words[1:2] if not word.startswith("-")]
+        answer = subprocess.run([TOTES, *verbs, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert all(option in answer.stdout for option in options), f"{document}: {command}"
+    else:
+        assert words[0] in RUN_ELSEWHERE, f"{document} shows a command that nothing runs: {command}"
+        return
+
+    assert answer.returncode == 0, f"{document}: {command}\n{answer.stderr}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_relative_link_leads_to_a_file(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text())
+    relative = [link for link in links if "://" not in link]
+
+    missing = [link for link in relative if not (document.parent / link).exists()]
+
+    assert missing == []
+
+
+def test_make_alone_lists_every_target_with_a_sentence() -> None:
+    answer = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    targets = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[0].split()
+    for target in targets:
+        assert re.search(rf"make {target} +[A-Z].*\.", answer.stdout), target

@@ -1,0 +1,243 @@
+"""The embedded stack as a user runs it: real Postgres, an emulated AWS, the real functions, one process to kill.
+
+The oracle computes every star table from the source by SQL of its own.
+"""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import duckdb
+import psutil
+import pytest
+from pg8000.native import Connection
+
+from contracts.star import STAR_TABLES
+from tests.conftest import open_connection
+from tests.e2e import oracle
+from tests.e2e.command import Up, totes
+
+pytestmark = pytest.mark.slow
+QUIET = ("--no-simulate", "--poll-interval", "0.25")
+ODD_NAMES = (
+    "O'Keefe",
+    "Leds",
+    "0730 783349",
+    "",
+    "\\N",
+    'say "tote", twice',
+    "a\tb\nc\rd\\e\\\\f",
+    "👜 ✓ é",
+    " padded ",
+    "{1,2}",
+    "\\.",
+)
+
+
+class Stack:
+    """What a test needs of a running stack, from the description that `totes up` leaves."""
+
+    def __init__(self, up: Up) -> None:
+        self.up = up
+        up.until("the stack to describe itself", lambda: (up.folder / ".totes" / "running.json").exists())
+        self.description: dict[str, Any] = json.loads((up.folder / ".totes" / "running.json").read_text())
+        self.schema = self.description["warehouse_schema"]
+
+    def source(self) -> Connection:
+        return open_connection(self.description["source_dsn"])
+
+    def warehouse(self) -> Connection:
+        return open_connection(self.description["warehouse_dsn"])
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.description["endpoint_url"],
+            region_name=self.description["region"],
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def differing(self) -> list[str]:
+        """Star tables that are not what the oracle says. Dimensions and dates may keep what facts once needed."""
+        with self.source() as source, self.warehouse() as warehouse:
+            return [
+                model.table
+                for model in STAR_TABLES
+                if not self._agrees(model.table, oracle.expected(source, model.table), warehouse)
+            ]
+
+    def _agrees(self, table: str, expected: list[oracle.Row], warehouse: Connection) -> bool:
+        try:
+            found = oracle.found(warehouse, self.schema, table)
+        except Exception as exc:
+            if "does not exist" in str(exc):
+                return False
+            raise
+        return set(expected) <= set(found) if table.startswith("dim_") else expected == found
+
+    def until_equal(self) -> float:
+        return self.up.until("the warehouse to equal the oracle", lambda: not self.differing())
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[Stack]:
+    with Up(folder, arguments) as up:
+        yield Stack(up)
+
+
+def _processes_of(folder: Path) -> list[str]:
+    return [
+        " ".join(process.info["cmdline"])
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(folder) in word for word in process.info["cmdline"] or ())
+    ]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One quiet stack for the tests that only add rows to it."""
+    with running(tmp_path_factory.mktemp("quiet"), *QUIET, "--orders", "200") as found:
+        found.until_equal()
+        yield found
+
+
+def test_odd_values_arrive_unchanged(stack: Stack) -> None:
+    with stack.source() as source:
+        for name in ODD_NAMES:
+            source.run(
+                "INSERT INTO design (design_name, file_location, file_name) VALUES (:name, '/usr', :name)", name=name
+            )
+            source.run(
+                "INSERT INTO address (address_line_1, address_line_2, district, city, postal_code, country, phone) "
+                "VALUES (:name, NULL, '', :name, '00123', 'Bouvet Island (Bouvetoya)', '0730 783349')",
+                name=name,
+            )
+        source.run(
+            "INSERT INTO sales_order (created_at, last_updated, design_id, staff_id, counterparty_id, units_sold, unit_price, "
+            "currency_id, agreed_delivery_date, agreed_payment_date, agreed_delivery_location_id) "
+            "SELECT date_trunc('second', now()::timestamp), date_trunc('second', now()::timestamp), design_id, 1, 1, 1000, 2.50, "
+            "1, '2031-02-28', '2199-12-31', 1 FROM design ORDER BY design_id DESC LIMIT 1"
+        )
+
+    stack.until_equal()
+
+    with stack.warehouse() as warehouse:
+        names = {row[1] for row in oracle.found(warehouse, stack.schema, "dim_design")}
+        assert set(ODD_NAMES) <= names
+        phones = {row[-1] for row in oracle.found(warehouse, stack.schema, "dim_location")}
+        assert "0730 783349" in phones
+
+
+def test_silent_updates_arrive(stack: Stack) -> None:
+    with stack.source() as source:
+        source.run("UPDATE sales_order SET agreed_delivery_date = '2030-01-01' WHERE sales_order_id % 50 = 3")
+        source.run("UPDATE design SET file_location = '/silently/moved' WHERE design_id = 1")
+
+    seconds = stack.until_equal()
+
+    print(f"silent updates arrived after {seconds:.1f} s")
+
+
+def test_department_and_address_changes_reach_every_dimension_that_shows_them(stack: Stack) -> None:
+    with stack.source() as source:
+        source.run(
+            "UPDATE department SET department_name = 'Moved', location = NULL, last_updated = now() WHERE department_id = 1"
+        )
+        source.run(
+            "UPDATE address SET phone = '0000 000001', last_updated = now() WHERE address_id IN (SELECT legal_address_id FROM counterparty)"
+        )
+
+    stack.until_equal()
+
+
+def test_a_key_update_of_many_rows_with_one_timestamp_makes_one_version_each(stack: Stack) -> None:
+    with stack.source() as source, stack.warehouse() as warehouse:
+        before = len(oracle.found(warehouse, stack.schema, "fact_payment", versions=True))
+        source.run("UPDATE payment SET paid = NOT paid, last_updated = now() WHERE payment_id % 2 = 0")
+        changed = source.row_count
+
+        stack.until_equal()
+
+        assert len(oracle.found(warehouse, stack.schema, "fact_payment", versions=True)) == before + changed
+
+
+def test_parquet_opens_in_duckdb_with_its_types(stack: Stack, tmp_path: Path) -> None:
+    s3, bucket = stack.client("s3"), stack.description["processed_bucket"]
+    key = next(entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="fact_sales_order/")["Contents"])
+    s3.download_file(bucket, key, str(tmp_path / "orders.parquet"))
+
+    columns = duckdb.sql(f"DESCRIBE SELECT * FROM '{tmp_path}/orders.parquet'").fetchall()
+
+    types = {column[0]: column[1] for column in columns}
+    assert types["created_date"] == "DATE"
+    assert types["created_time"] == "TIME"
+    assert types["unit_price"] == "DECIMAL(10,2)"
+    assert types["sales_order_id"] == "INTEGER"
+
+
+def test_no_object_of_either_bucket_was_ever_overwritten(stack: Stack) -> None:
+    s3 = stack.client("s3")
+    for bucket in (stack.description["archive_bucket"], stack.description["processed_bucket"]):
+        assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+
+        pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+        keys = [entry["Key"] for page in pages for entry in page.get("Versions", ())]
+        markers = [entry for page in pages for entry in page.get("DeleteMarkers", ())]
+
+        assert len(keys) > 10
+        assert len(keys) == len(set(keys))
+        assert markers == []
+
+
+def test_status_speaks_json(stack: Stack) -> None:
+    status = stack.up.status()
+
+    assert len(status["feeds"]) == 11
+    assert {"rows_captured", "rows_loaded", "rows_quarantined", "as_of", "revision"} <= set(status["feeds"]["payment"])
+    assert {"visible", "in_flight", "oldest_seconds", "parked"} <= set(status["queues"]["changes"])
+    assert {"p50_ms", "p99_ms", "samples"} <= set(status["freshness"])
+    assert all(queue["parked"] == 0 for queue in status["queues"].values())
+
+
+def test_a_second_up_beside_a_running_one_is_refused_in_a_sentence(stack: Stack) -> None:
+    answer = totes("up", *QUIET, folder=stack.up.folder)
+
+    assert answer.returncode != 0
+    assert "Traceback" not in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_a_killed_up_is_brought_down_and_a_second_one_loses_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, "--simulate", "20", "--poll-interval", "0.25", "--orders", "200") as stack:
+        stack.up.until("changes to flow", lambda: stack.up.status().get("freshness", {}).get("samples", 0) > 20)
+        stack.up.process.send_signal(signal.SIGKILL)
+        stack.up.process.wait()
+
+    assert totes("down", folder=tmp_path).returncode == 0
+    assert _processes_of(tmp_path) == []
+
+    with running(tmp_path, *QUIET) as stack:
+        stack.until_equal()
+        with stack.warehouse() as warehouse:
+            warehouse.run(f"SET search_path = {stack.schema}")
+            batches = warehouse.run(
+                "SELECT count(*) FROM _load_batch WHERE feed = 'sales_order' AND origin = 'backfill'"
+            )
+        assert batches == [[1]], "the backfill is not repeated"
+        assert stack.up.interrupt() == 0
+
+    assert _processes_of(tmp_path) == []
+
+
+def test_simulated_life_ends_equal_to_the_oracle_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with running(tmp_path, "--simulate", "30", "--poll-interval", "0.25", "--orders", "300") as stack:
+        stack.up.until("changes to flow", lambda: stack.up.status().get("freshness", {}).get("samples", 0) > 200)
+        assert stack.up.interrupt() == 0
+
+    assert _processes_of(tmp_path) == []
+    assert "sales_order" in (tmp_path / "up.log").read_text()

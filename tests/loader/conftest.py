@@ -1,0 +1,133 @@
+"""A migrated warehouse, seen by its owner, its loader and its analyst; and a connection that fails on request."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from pg8000.exceptions import InterfaceError
+from pg8000.native import Connection, identifier
+
+from contracts.star import StarRow
+from services.loader.load import Report, load
+from services.loader.migrate import migrate
+from services.loader.warehouse import Warehouse
+from tests.conftest import Server, open_connection
+from tests.loader.rows import Made
+
+LOADER = "totes_loader"
+ANALYST = "totes_analyst"
+SCHEMA = "warehouse"
+
+
+class FailingConnection:
+    """A real connection that breaks at the call it is told to, before or after the server did what was asked."""
+
+    def __init__(self, real: Connection, fault: "Fault") -> None:
+        self._real = real
+        self._fault = fault
+
+    def run(self, sql: str, **arguments: Any) -> Any:
+        self._fault.calls += 1
+        due = self._fault.calls == self._fault.at
+        if due and not self._fault.after:
+            self._fault.strike(self._real)
+        answer = self._real.run(sql, **arguments)
+        if due:
+            self._fault.strike(self._real)
+        return answer
+
+    @property
+    def row_count(self) -> int:
+        return int(self._real.row_count)
+
+    def close(self) -> None:
+        self._real.close()
+
+
+@dataclass
+class Fault:
+    """Which call fails, with what, and how many calls there were."""
+
+    at: int = 0
+    error: BaseException | None = None
+    after: bool = False
+    calls: int = 0
+
+    def strike(self, real: Connection) -> None:
+        assert self.error is not None
+        if not hasattr(self.error, "args") or not self.error.args or not isinstance(self.error.args[0], dict):
+            real.close()
+        raise self.error
+
+
+@dataclass
+class Star:
+    """One migrated database."""
+
+    owner_dsn: str
+    schema: str = SCHEMA
+    pauses: list[float] = field(default_factory=list)
+    opened: list[Connection] = field(default_factory=list)
+
+    def dsn(self, user: str) -> str:
+        return self.owner_dsn.replace("postgres@", f"{user}@")
+
+    def connect(self, user: str = "postgres") -> Connection:
+        connection = open_connection(self.dsn(user))
+        connection.run(f"SET search_path TO {identifier(self.schema)}; SET TimeZone = 'UTC'")
+        self.opened.append(connection)
+        return connection
+
+    def warehouse(self, fault: Fault | None = None) -> Warehouse:
+        def connect() -> Any:
+            connection = open_connection(self.dsn(LOADER))
+            self.opened.append(connection)
+            return connection if fault is None else FailingConnection(connection, fault)
+
+        return Warehouse(connect, self.schema, sleep=self.pauses.append)
+
+    def rows(self, sql: str, **parameters: Any) -> list[list[Any]]:
+        with self.connect() as connection:
+            return connection.run(sql, **parameters) or []
+
+    def close(self) -> None:
+        for connection in self.opened:
+            with suppress(InterfaceError):  # closed by the test already
+                connection.close()
+
+
+def load_all(warehouse: Warehouse, *made: Made) -> Report:
+    """Load batches of one star table in one transaction."""
+    table: type[StarRow] = made[0].table
+    return load(warehouse, table, [one.load for one in made])
+
+
+@pytest.fixture(scope="session")
+def roles(server: Server) -> None:
+    with server.connect() as connection:
+        for role in (LOADER, ANALYST):
+            connection.run(f"CREATE ROLE {role} LOGIN")
+
+
+@pytest.fixture
+def star(roles: None, new_database: Callable[[str], str]) -> Iterator[Star]:
+    """A migrated warehouse of its own."""
+    found = Star(new_database("star"))
+    migrate(found.owner_dsn, SCHEMA, loader_role=LOADER, analyst_role=ANALYST)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def common_star(roles: None, server: Server) -> Iterator[Star]:
+    """One migrated warehouse for tests that keep apart by the keys they use."""
+    name = f"common_star_{os.getpid()}"
+    with server.connect() as connection:
+        connection.run(f"CREATE DATABASE {name}")
+    found = Star(server.dsn(name))
+    migrate(found.owner_dsn, SCHEMA, loader_role=LOADER, analyst_role=ANALYST)
+    yield found
+    found.close()

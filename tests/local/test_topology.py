@@ -1,0 +1,89 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from services.local.topology import FILE, parse, schedule_expression, topology
+from shared.consumer import delay_seconds
+from shared.errors import ConfigurationError
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+def changed(change: Change) -> str:
+    raw = yaml.safe_load(FILE.read_text())
+    change(raw)
+    return yaml.safe_dump(raw)
+
+
+def test_the_two_queues_outlast_a_warehouse_that_is_away_for_twelve_hours():
+    for queue in topology().queues.values():
+        clock, receives = 0, 0
+        while clock < 12 * 3600:
+            receives += 1
+            clock += delay_seconds(receives)
+
+        assert receives < queue.max_receive_count
+        assert queue.retention_days * 86_400 > 12 * 3600
+
+
+def test_a_message_stays_hidden_for_at_least_six_timeouts_of_its_consumer():
+    for name in topology().queues:
+        consumer = topology().functions[topology().consumer(name)]
+
+        assert 6 * consumer.timeout_seconds <= topology().visibility_timeout_seconds(name) <= 12 * 3600
+
+
+def test_parked_messages_are_kept_longer_than_waiting_ones_and_no_longer_than_sqs_allows():
+    for queue in topology().queues.values():
+        assert queue.retention_seconds < queue.dead_letter_retention_seconds <= 14 * 86_400
+
+
+def test_a_poller_ends_before_its_timeout_and_just_before_its_schedule_fires():
+    lifetime = topology().poll_lifetime_seconds("poller")
+
+    assert topology().functions["poller"].timeout_seconds - lifetime >= topology().rules.shutdown_seconds
+    assert (lifetime + topology().rules.handover_seconds) % 60 == 0
+
+
+def test_rates_are_spelled_as_eventbridge_spells_them():
+    assert (schedule_expression(1), schedule_expression(5)) == ("rate(1 minute)", "rate(5 minutes)")
+
+
+def test_every_alarm_says_what_to_do():
+    assert all(len(alarm.runbook.split()) > 10 for alarm in topology().alarms.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (lambda raw: raw["queues"]["changes"].update(dead_letter_retention_days=4), "queues.changes"),
+        (lambda raw: raw["queues"]["changes"].update(dead_letter_retention_days=15), "dead_letter_retention_days"),
+        (lambda raw: raw["queues"]["loads"].update(max_receive_count=56), "the topology"),
+        (lambda raw: raw["rules"].update(visibility_per_timeout=5), "visibility_per_timeout"),
+        (lambda raw: raw["rules"].update(visibility_per_timeout=1000), "the topology"),
+        (lambda raw: raw["rules"].update(outage_hours=11), "outage_hours"),
+        (lambda raw: raw["functions"]["loader"].update(environment=["warehouse_scheme"]), "functions.loader"),
+        (lambda raw: raw["functions"]["loader"].update(timeout_seconds=901), "timeout_seconds"),
+        (lambda raw: raw["event_source_mappings"]["loader"].update(batch_size=11), "batch_size"),
+        (lambda raw: raw["event_source_mappings"]["loader"].update(maximum_concurrency=1), "maximum_concurrency"),
+        (lambda raw: raw["event_source_mappings"]["loader"].update(function_response_types=[]), "response_types"),
+        (lambda raw: raw["event_source_mappings"]["loader"].update(queue="changes"), "the topology"),
+        (
+            lambda raw: raw["event_source_mappings"].update(nobody=raw["event_source_mappings"]["loader"]),
+            "the topology",
+        ),
+        (lambda raw: raw["schedules"].update(nobody={"every_minutes": 1}), "the topology"),
+        (lambda raw: raw["schedules"]["poller"].update(every_minutes=0), "every_minutes"),
+        (lambda raw: raw["queues"]["loads"].update(retention_hours=1), "retention_hours"),
+    ],
+)
+def test_a_topology_that_breaks_a_rule_is_refused_by_the_place_of_the_rule(change: Change, place: str):
+    with pytest.raises(ConfigurationError, match=place):
+        parse(changed(change))
+
+
+def test_text_that_is_no_yaml_is_refused_in_a_sentence():
+    with pytest.raises(ConfigurationError, match="Expected YAML"):
+        parse("queues: [")

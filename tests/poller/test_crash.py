@@ -1,0 +1,269 @@
+"""Whatever fails, and at whichever call: nothing is lost, and the checkpoint is never ahead of what is stored and sent."""
+
+from contextlib import suppress
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from pg8000.native import InterfaceError
+
+from contracts.messages import ObjectRef
+from shared.errors import CorruptObject, PipelineError, QueueUnavailable
+from shared.objects import ObjectStore, sha256
+from tests.poller.archived import latest, objects, receive
+from tests.poller.conftest import Bench, Calls, Failing, FailingS3, design
+
+ROWS = 25
+BULK = "UPDATE design SET design_name = 'new', last_updated = '2030-08-19 07:55:11'"
+
+
+def unreachable() -> Exception:
+    return EndpointConnectionError(endpoint_url="https://aws")
+
+
+def seed(bench: Bench) -> None:
+    bench.run(
+        f"INSERT INTO design (design_name, file_location, file_name, last_updated)"
+        f" SELECT 'old', 'b', i, '2022-01-01' FROM generate_series(1, {ROWS}) i"
+    )
+
+
+def failing(bench: Bench, calls: Calls) -> dict:
+    return {
+        "s3": FailingS3(bench.aws.s3, ("put_object", "get_object", "head_object"), calls, unreachable),
+        "sqs": Failing(bench.aws.sqs, ("send_message_batch",), calls, unreachable),
+        "wrap": lambda real: Failing(real, ("run",), calls, lambda: InterfaceError("network error")),
+    }
+
+
+MOST_CALLS = 80
+"""More than a run makes; the loop below ends as soon as a run makes fewer calls than the one that was to fail."""
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it takes effect", "after it took effect"])
+def test_a_bulk_change_survives_a_failure_at_any_call(bench: Bench, after: bool):
+    seed(bench)
+    first = bench.started("design", page_rows=10, owner="old", margin_seconds=1)
+    backfilled = set(range(bench.checkpoint().feed("design").page))
+    first.rest()
+    bench.run(BULK)
+    saved = bench.aws.s3.get_object(Bucket="control", Key="checkpoint.json")["Body"].read()
+    stored = set(objects(bench.aws))
+    for fail_at in range(1, MOST_CALLS):
+        bench.aws.s3.put_object(Bucket="control", Key="checkpoint.json", Body=saved)
+        for key in set(objects(bench.aws)) - stored:
+            bench.aws.s3.delete_object(Bucket="archive", Key=key)
+        calls = Calls(fail_at, after=after)
+        with suppress(PipelineError):
+            bench.poller("design", page_rows=10, owner=f"dies-{fail_at}", **failing(bench, calls)).run(
+                0.5, bench.clock.sleep
+            )
+
+        sent = receive(bench.aws)
+        covered = set(range(bench.checkpoint().feed("design").page))
+        bench.let_the_lease_run_out()
+        bench.poller("design", page_rows=10, owner=f"heir-{fail_at}").run(0.5, bench.clock.sleep)
+        rows = latest(sent + receive(bench.aws), "design", "design_id")
+        bench.close()
+
+        assert covered <= backfilled | {batch.data["page"] for batch in sent}, fail_at
+        assert [row["design_name"] for row in rows.values()] == ["new"] * ROWS, fail_at
+        if calls.count < fail_at:
+            return
+    pytest.fail("the run never ended without a failure")
+
+
+def test_a_poller_that_died_between_store_and_send_is_completed_by_its_heir(bench: Bench):
+    seed(bench)
+    sqs = Failing(bench.aws.sqs, ("send_message_batch",), Calls(1), unreachable)
+    dead = bench.poller("design", page_rows=100, owner="dead", sqs=sqs)
+    with pytest.raises(QueueUnavailable):
+        dead.run(1, bench.clock.sleep)
+    [orphan] = objects(bench.aws)
+    bench.let_the_lease_run_out()
+
+    heir = bench.poller("design", page_rows=100, owner="heir")
+    assert heir.claim()
+    [resent] = receive(bench.aws)
+
+    assert resent.data["object"]["key"] == orphan
+    assert heir.checkpoint.feed("design").page == 1
+
+
+def test_delivered_twice_is_published_once(bench: Bench):
+    seed(bench)
+    poller = bench.poller("design")
+    poller.run(1, bench.clock.sleep)
+    first = receive(bench.aws)
+
+    poller.run(1, bench.clock.sleep)
+
+    assert len(first) == 1
+    assert receive(bench.aws) == []
+
+
+def test_a_page_stored_twice_is_the_same_object_and_another_one_under_its_key_is_refused(bench: Bench):
+    store = ObjectStore(bench.aws.s3)
+    ref = ObjectRef(bucket="archive", key="design/a", sha256=sha256(b"a"), bytes=1, rows=1)
+    store.put_once(ref, b"a")
+
+    store.put_once(ref, b"a")
+    with pytest.raises(CorruptObject):
+        store.put_once(ref.model_copy(update={"sha256": sha256(b"b")}), b"b")
+
+
+def test_a_message_that_sqs_refused_inside_a_200_holds_the_checkpoint_back(bench: Bench):
+    seed(bench)
+    refusing = _Refusing(bench.aws.sqs)
+    poller = bench.poller("design", sqs=refusing)
+
+    with pytest.raises(QueueUnavailable, match="did not acknowledge 1 messages: InternalError"):
+        poller.run(1, bench.clock.sleep)
+
+    assert bench.checkpoint().feed("design").page == 0
+    refusing.refuse = False
+    poller.run(1, bench.clock.sleep)
+    assert len(latest(receive(bench.aws), "design", "design_id")) == ROWS
+
+
+class _Refusing:
+    def __init__(self, real):
+        self._real, self.refuse = real, True
+
+    def send_message_batch(self, **arguments):
+        if not self.refuse:
+            return self._real.send_message_batch(**arguments)
+        failed = [{"Id": entry["Id"], "Code": "InternalError", "SenderFault": False} for entry in arguments["Entries"]]
+        return {"Successful": [], "Failed": failed, "ResponseMetadata": {"HTTPStatusCode": 200}}
+
+
+def test_what_was_sent_with_an_unknown_outcome_is_never_taken_for_sent_before(bench: Bench):
+    design(bench.writer(), 1, "A", at="2022-01-01")
+    sqs = Failing(bench.aws.sqs, ("send_message_batch",), Calls(2, after=True), unreachable)
+    poller = bench.poller("design", sqs=sqs)
+    poller.run(1, bench.clock.sleep)
+    bench.run("UPDATE design SET design_name = 'B', last_updated = now()")
+    with pytest.raises(QueueUnavailable):
+        poller.run(1, bench.clock.sleep)
+    bench.run("UPDATE design SET design_name = 'A', last_updated = now()")
+
+    poller.run(1, bench.clock.sleep)
+
+    names = [row["design_name"] for batch in receive(bench.aws) for row in batch.rows]
+    assert (names[0], names[-1]) == ("A", "A")
+    assert "B" in names
+
+
+def test_more_than_a_thousand_uncovered_objects_are_all_sent_and_a_neighbour_s_are_not(bench: Bench):
+    seed(bench)
+    poller = bench.started("design", page_rows=100)
+    poller.rest()
+    [key] = objects(bench.aws)
+    stored = bench.aws.s3.get_object(Bucket="archive", Key=key)
+    body, metadata = stored["Body"].read(), stored["Metadata"]
+    for number in range(1, 1106):
+        page = key.replace("p0000000000", f"p{number:010d}")
+        bench.aws.s3.put_object(Bucket="archive", Key=page, Body=body, Metadata=metadata)
+    bench.aws.s3.put_object(Bucket="archive", Key=key.replace("design/", "design_type/"), Body=b"", Metadata={})
+    bench.aws.s3.put_object(Bucket="archive", Key="design/date=9999-12-31/notes.txt", Body=b"", Metadata={})
+
+    heir = bench.poller("design", owner="heir")
+    assert heir.claim()
+
+    assert heir.checkpoint.feed("design").page == 1106
+    assert len(receive(bench.aws)) == 1105
+
+
+def test_a_lost_control_bucket_is_a_new_generation_and_a_backfill(bench: Bench):
+    seed(bench)
+    poller = bench.started("design")
+    poller.rest()
+    bench.aws.s3.delete_object(Bucket="control", Key="checkpoint.json")
+
+    heir = bench.poller("design", owner="heir")
+    heir.run(1, bench.clock.sleep)
+    sent = receive(bench.aws)
+
+    again = [batch for batch in sent if batch.data["position"]["generation"] == 2]
+    assert [batch.data["origin"] for batch in again] == ["backfill"]
+    assert len(again[0].rows) == ROWS
+    assert again[0].data["page"] == 1
+
+
+def test_two_pollers_at_once_lose_nothing_and_the_slower_one_stops(bench: Bench):
+    seed(bench)
+    slow = bench.started("design", owner="slow", margin_seconds=1)
+    bench.let_the_lease_run_out()
+    fast = bench.poller("design", owner="fast", margin_seconds=1)
+    assert fast.claim()
+    design(bench.writer(), 900)
+
+    with pytest.raises(PipelineError, match="moved by another owner"):
+        bench.drain(slow)
+    sent = bench.polled(fast)
+    answer = slow.run(1, bench.clock.sleep)
+
+    assert "900" in latest(sent, "design", "design_id")
+    assert not answer.owner
+
+
+def test_a_live_owner_is_left_alone_and_one_at_rest_is_not(bench: Bench):
+    first = bench.poller("design", owner="first")
+    assert first.claim()
+    second = bench.poller("design", owner="second")
+
+    alive = second.run(1, bench.clock.sleep)
+    first.rest()
+    at_rest = second.run(1, bench.clock.sleep)
+
+    assert (alive.owner, at_rest.owner) == (False, True)
+
+
+def test_a_paused_checkpoint_stops_whoever_polls(bench: Bench):
+    poller = bench.started("design")
+    bench.edit_checkpoint(paused=True)
+    design(bench.writer(), 1)
+
+    with pytest.raises(PipelineError):
+        bench.drain(poller)
+
+    assert not poller.run(1, bench.clock.sleep).owner
+    assert bench.checkpoint().paused
+
+
+def test_a_checkpoint_moved_during_a_run_is_taken_up_again(bench: Bench):
+    poller = bench.poller("design", poll_interval_seconds=1)
+    moved = []
+
+    def sleep(seconds: float) -> None:
+        bench.clock.sleep(seconds)
+        if not moved:
+            moved.append(bench.edit_checkpoint(revision=1))
+            design(bench.writer(), 1)
+
+    summary = poller.run(5, sleep)
+
+    assert summary.owner
+    assert summary.polls >= 3
+    assert latest(receive(bench.aws), "design", "design_id").keys() == {"1"}
+
+
+def test_an_idle_owner_shows_signs_of_life_but_not_at_every_poll(bench: Bench):
+    poller = bench.poller("design", poll_interval_seconds=1, lease_seconds=15)
+
+    poller.run(60, bench.clock.sleep)
+
+    versions = bench.aws.s3.list_object_versions(Bucket="control")["Versions"]
+    assert 60 / 5 <= len(versions) <= 60 / 5 + 5
+
+
+def test_no_object_is_ever_written_twice(bench: Bench):
+    seed(bench)
+    poller = bench.poller("design", page_rows=10)
+    poller.run(1, bench.clock.sleep)
+    bench.run(BULK)
+    poller.run(1, bench.clock.sleep)
+
+    versions = boto3.client("s3").list_object_versions(Bucket="archive")["Versions"]
+
+    assert len(versions) == len({version["Key"] for version in versions})

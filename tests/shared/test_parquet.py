@@ -1,0 +1,171 @@
+"""Typed Parquet: exact both ways, typed for every other reader, the same bytes for the same columns."""
+
+from datetime import date, time, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.star import STAR_TABLES, DimDate, DimLocation, DimStaff, DimTransaction, FactPayment, FactSalesOrder
+from shared import parquet
+from shared.errors import CorruptObject
+from tests.shared.duck import view
+
+MIDNIGHT = timedelta()
+INT32 = st.integers(-(2**31), 2**31 - 1)
+INT64 = st.integers(-(2**63), 2**63 - 1)
+TEXT = st.one_of(
+    st.sampled_from(["", "O'Keefe", r"\N", "👜", "a\tb\n"]), st.text(st.characters(codec="utf-8"), max_size=20)
+)
+DAYS = st.dates(date(1, 1, 1), date(9999, 12, 31))
+CLOCK = st.integers(0, 86_399_999_999)
+
+
+def money(column):
+    digits = 10 if "(" in column.sql else 18
+    return st.integers(-(10**digits) + 1, 10**digits - 1)
+
+
+def arrays(column, count):
+    """One column's array of the type that shared.parquet promises."""
+
+    def of(values, kind):
+        return st.lists(values, min_size=count, max_size=count).map(lambda drawn: np.array(drawn, kind))
+
+    if column.python is int and column.nullable:
+        nullable = st.lists(st.one_of(st.none(), INT32), min_size=count, max_size=count)
+        return nullable.map(lambda drawn: pd.array(drawn, "Int32"))
+    if column.python is str:
+        return of(st.one_of(st.none(), TEXT) if column.nullable else TEXT, "object")
+    drawn, kind = {
+        int: (INT32, "int32"), bool: (st.booleans(), "bool"), date: (DAYS, "datetime64[D]"), time: (CLOCK, "int64"),
+        Decimal: (money(column), "int64"),
+    }[column.python]  # fmt: skip
+    return of(drawn, kind)
+
+
+@st.composite
+def tables(draw, table):
+    count = draw(st.sampled_from([0, 1, 2, 3, 8, 65]))
+    columns = {column.name: draw(arrays(column, count)) for column in table.columns()}
+    hashes = draw(st.lists(INT64, min_size=count, max_size=count))
+    return {**columns, parquet.ROW_HASH: np.array(hashes, "int64")}
+
+
+def equal(found, expected):
+    return found.dtype == expected.dtype and len(found) == len(expected) and found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("table", STAR_TABLES, ids=lambda table: table.table)
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_what_was_written_is_read_back_value_by_value(table, data):
+    columns = data.draw(tables(table))
+
+    body = parquet.write(table, columns)
+    found = parquet.read(table, body)
+
+    assert list(found) == list(columns)
+    assert [name for name in columns if not equal(found[name], columns[name])] == []
+    assert parquet.write(table, columns) == body
+
+
+def as_duckdb_says(column, values):
+    """A column's array as the Python values a reader of the file should see."""
+    if column.python is time:
+        return [(np.datetime64(0, "us") + np.timedelta64(ticks, "us")).item().time() for ticks in values.tolist()]
+    if column.python is Decimal:
+        return [Decimal(hundredths).scaleb(-2) for hundredths in values.tolist()]
+    return [None if value is pd.NA else value for value in values.tolist()]
+
+
+@pytest.mark.parametrize("table", STAR_TABLES, ids=lambda table: table.table)
+@settings(max_examples=5, deadline=None)
+@given(data=st.data())
+def test_another_reader_sees_the_same_values(table, data, tmp_path_factory):
+    columns = data.draw(tables(table))
+
+    seen = view(parquet.write(table, columns), tmp_path_factory.getbasetemp())
+
+    for column in table.columns():
+        assert seen.column(column.name) == as_duckdb_says(column, columns[column.name])
+    assert seen.column(parquet.ROW_HASH) == columns[parquet.ROW_HASH].tolist()
+
+
+def empty(table):
+    kinds = {int: "int32", str: "object", bool: "bool", date: "datetime64[D]", time: "int64", Decimal: "int64"}
+    columns = {column.name: np.array([], kinds[column.python]) for column in table.columns()}
+    return {**columns, parquet.ROW_HASH: np.array([], "int64")}
+
+
+@pytest.mark.parametrize("table", STAR_TABLES, ids=lambda table: table.table)
+def test_the_types_are_the_warehouse_s_even_without_rows(table, tmp_path):
+    columns = empty(table)
+    columns |= {
+        column.name: pd.array([], "Int32") for column in table.columns() if column.python is int and column.nullable
+    }
+
+    seen = view(parquet.write(table, columns), tmp_path)
+
+    kinds = {int: "INTEGER", str: "VARCHAR", bool: "BOOLEAN", date: "DATE", time: "TIME"}
+    kind_of_money = {"numeric(10, 2)": "DECIMAL(10,2)", "numeric": "DECIMAL(18,2)"}
+    expected = {column.name: kinds.get(column.python) or kind_of_money[column.sql] for column in table.columns()}
+    assert seen.types == {**expected, parquet.ROW_HASH: "BIGINT"}
+    assert seen.rows == []
+
+
+@pytest.mark.parametrize("keys", [[], [7], [1, 2**31 - 1, -(2**31)]])
+def test_keys_of_deleted_rows_come_back(keys, tmp_path):
+    body = parquet.write_keys(DimLocation, np.array(keys, "int32"))
+
+    assert equal(parquet.read_keys(DimLocation, body), np.array(keys, "int32"))
+    assert view(body, tmp_path).types == {"location_id": "INTEGER"}
+
+
+def one_staff(**changes):
+    texts = ("first_name", "last_name", "department_name", "location", "email_address")
+    columns = {"staff_id": np.array([1], "int32"), **{name: np.array(["x"], "object") for name in texts}}
+    return {**columns, parquet.ROW_HASH: np.array([1], "int64"), **changes}
+
+
+def test_none_where_no_null_may_stand_is_never_written():
+    with pytest.raises(ValueError, match="location"):
+        parquet.write(DimStaff, one_staff(location=np.array([None], "object")))
+
+
+def test_a_missing_column_is_never_written():
+    columns = one_staff()
+    del columns["location"]
+
+    with pytest.raises(KeyError, match="location"):
+        parquet.write(DimStaff, columns)
+
+
+BODY = parquet.write(DimStaff, one_staff())
+
+
+@pytest.mark.parametrize("cut", range(0, len(BODY), 7))
+def test_a_file_cut_short_is_refused(cut):
+    with pytest.raises(CorruptObject, match="dim_staff"):
+        parquet.read(DimStaff, BODY[:cut])
+
+
+def test_what_is_no_parquet_is_refused():
+    with pytest.raises(CorruptObject):
+        parquet.read(DimStaff, b"PAR1, they said" * 10)
+
+
+@pytest.mark.parametrize("other", [DimDate, DimTransaction, FactPayment, FactSalesOrder])
+def test_another_table_s_file_is_refused(other):
+    with pytest.raises(CorruptObject, match="its columns are"):
+        parquet.read(other, BODY)
+
+
+def test_rows_and_keys_are_not_taken_for_each_other():
+    with pytest.raises(CorruptObject):
+        parquet.read_keys(DimStaff, BODY)
+    with pytest.raises(CorruptObject):
+        parquet.read(DimStaff, parquet.write_keys(DimStaff, np.array([1], "int32")))
