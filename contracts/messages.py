@@ -6,7 +6,9 @@ Closed when written (an unknown field is our bug), open when read (a newer write
 Specification: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
 
-from datetime import datetime
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -16,6 +18,8 @@ Count = Annotated[int, Field(ge=0)]
 
 ROW_HASH = "_row_hash"
 """The column after the contract's own in a changed batch: the source's hash of the row, a bigint."""
+ENVELOPE = "envelope"
+"""The entry of an archive object's metadata that holds its change batch, so that the archive explains itself."""
 
 
 class Operation(StrEnum):
@@ -174,3 +178,36 @@ def archive_key(feed: str, *, as_of: datetime, position: Position, page: int, op
         f"{feed}/date={as_of:%Y-%m-%d}/{as_of:%H%M%S.%f}Z-p{page:010d}-g{position.generation}"
         f"-r{position.revision}-v{position.contract}-{operation}-{sha256[:16]}.tsv.gz"
     )
+
+
+@dataclass(frozen=True)
+class ArchiveKey:
+    """What an archive object's key tells: its folder is the feed, its snapshot's source clock is `as_of` (UTC)."""
+
+    feed: str
+    as_of: datetime
+    generation: int
+    page: int
+    batch: str
+    """The id of the change batch whose rows the object holds."""
+
+    @classmethod
+    def parse(cls, key: str) -> "ArchiveKey | None":
+        """Read what `archive_key` writes; None for any other key."""
+        found = _ARCHIVE_KEY.fullmatch(key)
+        if found is None:
+            return None
+        part = found.groupdict()
+        return cls(
+            feed=part["feed"],
+            as_of=datetime.strptime(f"{part['date']} {part['time']}", "%Y-%m-%d %H%M%S.%f").replace(tzinfo=UTC),
+            generation=int(part["generation"]),
+            page=int(part["page"]),
+            batch="{feed}/g{generation}.r{revision}.v{contract}.p{page}/{digest}".format_map(part),
+        )
+
+
+_ARCHIVE_KEY = re.compile(
+    r"(?P<feed>[^/]+)/date=(?P<date>[0-9-]{10})/(?P<time>[0-9.]{13})Z-p0*(?P<page>[0-9]+)-g(?P<generation>[0-9]+)"
+    r"-r(?P<revision>[0-9]+)-v(?P<contract>[0-9]+)-(?:changed|deleted)-(?P<digest>[0-9a-f]{16})[.]tsv[.]gz"
+)

@@ -6,8 +6,8 @@ constant, names go through `identifier`, values are parameters. Nothing here ret
 
 import ssl
 import sys
-import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, NoReturn, Protocol
@@ -17,7 +17,18 @@ from pg8000.native import Connection, DatabaseError, InterfaceError, identifier,
 
 from shared.errors import ConfigurationError, PipelineError, Unavailable
 
-__all__ = ["Connection", "DatabaseError", "Dsn", "connect", "copy_in", "copy_out", "explain", "identifier", "literal"]
+__all__ = [
+    "Connection",
+    "DatabaseError",
+    "Dsn",
+    "connect",
+    "copy_in",
+    "copy_out",
+    "explain",
+    "hang_up",
+    "identifier",
+    "literal",
+]
 
 SSL_MODES = ("disable", "require", "verify-ca", "verify-full")
 _LAST_PORT = 65535
@@ -113,8 +124,6 @@ def connect(
         )
         return connection
     except (InterfaceError, DatabaseError, OSError, ssl.SSLError) as exc:
-        # The frames hold the socket, which stays open if the driver could not say goodbye.
-        traceback.clear_frames(exc.__traceback__)
         explain(_said_by_server(exc, handled), dsn.place, dsn.user)
 
 
@@ -143,6 +152,19 @@ def driver_arguments(dsn: Dsn, application_name: str) -> dict[str, Any]:
         "timeout": CONNECT_TIMEOUT_SECONDS,
         "application_name": application_name,
     }
+
+
+def hang_up(connection: Connection) -> None:
+    """Close a session in whatever state it is; an error on the way tells nothing that matters any more.
+
+    The driver leaves its buffer open where the other side is gone, and with it the socket: closed here as well.
+    """
+    buffer = connection._sock
+    with suppress(InterfaceError, OSError):
+        connection.close()
+    with suppress(OSError):
+        if buffer is not None:
+            buffer.close()
 
 
 def copy_out(connection: Connection, sql: str, sink: Sink) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from services.local.description import FILE
 from services.local.emulator import Emulator
-from services.local.lock import UpLock
+from services.local.lock import UP, UpLock
 from services.local.postgres import PostgresServer
 from services.local.processes import end
 from shared.errors import ConfigurationError
@@ -18,7 +18,7 @@ from shared.errors import ConfigurationError
 UP_SECONDS = 120.0
 """How long a running `totes up` may take to drain its queues and stop."""
 LOCK_SECONDS = 30.0
-"""How long another one who cleans up may take."""
+"""How long a watchdog, or another `totes down`, may take to clean up: nobody ends those half-way."""
 AWS, SOURCE, WAREHOUSE = "aws", "source", "warehouse"
 """Names of the folders of one stack."""
 
@@ -28,12 +28,13 @@ def bring_down(root: Path) -> list[str]:
 
     Raises ConfigurationError if the folder is held by somebody who cannot be ended.
     """
+    root = root.absolute()  # as the command lines of what runs there name it
     if not root.is_dir():
         return []
-    lock, ended = UpLock(root), []
+    lock, ended = UpLock(root, "totes down"), []
     if not lock.acquire():
         holder = lock.holder()
-        if holder is not None:
+        if holder is not None and holder.name == UP:
             ended.append(f"totes up (process {holder.pid})")
             end(holder, seconds=UP_SECONDS)
         if not lock.acquire(seconds=LOCK_SECONDS):

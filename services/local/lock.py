@@ -14,14 +14,17 @@ from pydantic import ValidationError
 from services.local.processes import Process
 
 FILE = "up.lock"
+UP = "totes up"
+"""The holder that runs a stack; any other only cleans up, and is soon done."""
 
 
 class UpLock:
     """The right to start and end what lies under one folder; the folder must exist."""
 
-    def __init__(self, root: Path) -> None:
-        """Take the root of all stacks; nothing is locked yet."""
+    def __init__(self, root: Path, name: str = UP) -> None:
+        """Take the root of all stacks and what the holder is called; nothing is locked yet."""
         self._path = root / FILE
+        self._name = name
         self._descriptor: int | None = None
 
     def acquire(self, *, seconds: float = 0.0) -> bool:
@@ -51,7 +54,7 @@ class UpLock:
         return None
 
     def _say_who(self) -> None:
-        me = Process.of("totes up", os.getpid())
+        me = Process.of(self._name, os.getpid())
         if self._descriptor is not None and me is not None:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, me.model_dump_json().encode(), 0)

@@ -6,7 +6,6 @@ or on a queue. Sending one that was not lost is harmless, loading is idempotent.
 books, and nothing of theirs is loaded: they are skipped.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -16,22 +15,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from contracts.feeds import FEEDS
-from contracts.messages import ChangeBatch, LoadBatch
+from contracts.messages import ENVELOPE, ArchiveKey, ChangeBatch, LoadBatch
 from shared.objects import ObjectStore
 from shared.postgres import Connection, rows_of
 from shared.queues import BATCH, Queue
 
-ENVELOPE = "envelope"
-"""Entry of an archive object's metadata that holds its change batch."""
 ASKED_AT_ONCE = 1000
 """Change batches looked up in one statement."""
 PEEK_SECONDS = 60
 """How long parked messages stay hidden while they are counted; put back at once afterwards."""
 LOADED = Path(__file__).with_name("loaded_batches.sql").read_text(encoding="utf-8")
-_KEY = re.compile(
-    r"(?P<feed>[^/]+)/date=[^/]+/[^/]+-p0*(?P<page>[0-9]+)-g(?P<generation>[0-9]+)-r(?P<revision>[0-9]+)"
-    r"-v(?P<contract>[0-9]+)-[a-z]+-(?P<digest>[0-9a-f]{16})[.]tsv[.]gz"
-)
 
 
 @dataclass(frozen=True)
@@ -77,20 +70,14 @@ class Recovery:
         for feed in FEEDS.values():
             if feed.star is not None:
                 for key in self.objects.keys(self.archive, f"{feed.name}/"):
-                    batch = batch_of(key)
-                    if batch is not None:
-                        yield Archived(batch, key)
+                    found = ArchiveKey.parse(key)
+                    if found is not None:
+                        yield Archived(found.batch, key)
 
     def _envelope(self, archived: Archived) -> str | None:
         """The change batch's message as it was sent, None if the object is not one of the pipeline's."""
         found = self.objects.metadata(self.archive, archived.key).get(ENVELOPE, "")
         return found if list(change_batch(found)) == [archived.batch] else None
-
-
-def batch_of(key: str) -> str | None:
-    """The change batch that an archive key names (contracts.messages.archive_key), None for any other key."""
-    found = _KEY.fullmatch(key)
-    return found and "{feed}/g{generation}.r{revision}.v{contract}.p{page}/{digest}".format_map(found.groupdict())
 
 
 def change_batch(body: str) -> Iterator[str]:

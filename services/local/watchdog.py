@@ -37,7 +37,7 @@ def watch(root: Path) -> None:
     from services.local.down import end_leftovers
     from services.local.lock import UpLock
 
-    lock = UpLock(root)
+    lock = UpLock(root, "watchdog")
     if lock.acquire(seconds=LOCK_SECONDS):
         end_leftovers(root)
 

@@ -9,9 +9,9 @@ Limit: a parked batch counts as waiting for as long as its queue holds anything 
 
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from services.local.recover import batch_of
+from contracts.messages import ArchiveKey
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,13 @@ class Oldest:
 
 def archived(keys: Iterable[str]) -> list[Archived]:
     """The batches that archive keys name; a key of another shape is nobody's batch and left out."""
-    return [Archived(batch, stem(key), _as_of(key)) for key in keys if (batch := batch_of(key)) is not None]
+    return [Archived(found.batch, stem(key), found.as_of) for key in keys if (found := ArchiveKey.parse(key))]
 
 
 def stem(key: str) -> str:
-    """The part that the objects of one batch share in both buckets: date, time, page, position and digest."""
-    return "/".join(key.split("/")[1:]).removesuffix(".tsv.gz").removesuffix(".parquet")
+    """What the objects of one batch share in both buckets; a processed one adds its own digest behind a dash."""
+    name = key.split("/", 1)[1]
+    return name.removesuffix(".tsv.gz") if name.endswith(".tsv.gz") else name.rpartition("-")[0]
 
 
 def begin_listing(folder: str, since: datetime) -> str:
@@ -53,9 +54,3 @@ def oldest(batches: Iterable[Archived], *, built: Set[str], loaded: Set[str]) ->
         changes=min((batch.as_of for batch in waiting if batch.stem not in built), default=None),
         loads=min((batch.as_of for batch in waiting if batch.stem in built), default=None),
     )
-
-
-def _as_of(key: str) -> datetime:
-    """The snapshot's source clock, as contracts.messages.archive_key writes it."""
-    _, date, name = key.split("/")
-    return datetime.strptime(f"{date} {name.split('Z-')[0]}", "date=%Y-%m-%d %H%M%S.%f").replace(tzinfo=UTC)

@@ -4,9 +4,11 @@ Invariant: whatever ends the run (time, Ctrl-C, SIGTERM, an error), the pipeline
 run of the same state folder goes on where this one stopped.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from select import select
 from signal import SIGINT, SIGTERM, signal
 from threading import Event, Thread
 from types import FrameType
@@ -88,6 +90,38 @@ class Rhythm:
     seconds: float
 
 
+class Asked:
+    """A flag that a signal handler may raise while the same thread waits for it.
+
+    threading.Event is none: its `set` takes the lock that `wait` holds, and the handler interrupts `wait` anywhere.
+    """
+
+    def __init__(self) -> None:
+        """Not asked yet."""
+        self._flag = False
+        self._reader, self._writer = os.pipe()
+
+    def set(self) -> None:
+        """Ask for the end and wake who waits."""
+        if not self._flag:
+            self._flag = True
+            os.write(self._writer, b"!")
+
+    def is_set(self) -> bool:
+        """Whether the end was asked for."""
+        return self._flag
+
+    def wait(self, timeout: float) -> bool:
+        """Let time pass until the end is asked for or the seconds are over."""
+        select([self._reader], [], [], timeout)
+        return self._flag
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        os.close(self._reader)
+        os.close(self._writer)
+
+
 class Interruption:
     """Signals, by what they interrupt: the start is broken off, the watching ends in good order, the stopping goes on.
 
@@ -96,7 +130,7 @@ class Interruption:
 
     def __init__(self) -> None:
         """Nothing runs yet."""
-        self.asked = Event()
+        self.asked = Asked()
         self._watching = False
         self._deaf = False
 
@@ -127,6 +161,7 @@ class Interruption:
         finally:
             for number, handler in former.items():
                 signal(number, handler)
+            self.asked.close()
 
 
 def run(

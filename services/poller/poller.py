@@ -273,15 +273,13 @@ class Poller:
         return lambda state: reading.ended(state, turn.origin, turn.read)
 
     def _publish(self, turn: _Turn, page: Page, after: Callable[[FeedState], FeedState]) -> None:
-        """Object, message, checkpoint, in this order; the memory knows nothing of these keys until all are done."""
-        memory = self._memories[turn.feed.name]
-        memory.forget(page.hashes)
+        """Object, message, checkpoint, in this order, and last the memory: a run that fails on the way empties it."""
         state = self._state(turn.feed)
         self._publisher.publish(turn.feed, page, state.page, self._circumstances(turn))
         counted = {"page": state.page + 1, "rows_captured": state.rows_captured + len(page.hashes)}
         self._set(turn.feed, after(state).model_copy(update=counted | self._position(turn)))
         self._move()
-        memory.keep(page.hashes)
+        self._memories[turn.feed.name].keep(page.hashes)
         self._summary.pages += 1
         self._summary.rows += len(page.hashes)
 

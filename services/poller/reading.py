@@ -339,11 +339,6 @@ class Memory:
         self._latest.move_to_end(key)
         return True
 
-    def forget(self, keys: Iterable[int]) -> None:
-        """Something newer is about to be sent for these keys, with an outcome yet unknown."""
-        for key in keys:
-            self._latest.pop(key, None)
-
     def keep(self, sent: Mapping[int, int]) -> None:
         """These hashes were acknowledged."""
         for key, row_hash in sent.items():
@@ -353,5 +348,5 @@ class Memory:
             self._latest.popitem(last=False)
 
     def clear(self) -> None:
-        """Another owner may have sent something since."""
+        """Another owner, or a run that failed, may have sent something since."""
         self._latest.clear()

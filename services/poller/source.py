@@ -7,7 +7,7 @@ any error that is not Postgres's own answer the connection is closed, because it
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -19,7 +19,7 @@ from services.poller import catalog, sql
 from services.poller.reading import Conditions, Snapshot, Transaction, Vitals
 from shared.checkpoint import SourceIdentity
 from shared.errors import PipelineError, SourceUnavailable
-from shared.postgres import Connection, DatabaseError, Sink, copy_out, explain, rows_of
+from shared.postgres import Connection, DatabaseError, Sink, copy_out, explain, hang_up, rows_of
 
 _BUSY = frozenset({"55P03", "57014"})
 """SQLSTATEs of a lock or a statement that took too long: another round may succeed."""
@@ -91,8 +91,7 @@ class Source:
         """Give the connection up; a half-read answer on it goes with it."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(InterfaceError, OSError):
-                connection.close()
+            hang_up(connection)
 
     def examine(self, feeds: Sequence[Feed]) -> "catalog.Findings":
         """Hold the feeds' contracts against the source's catalog."""

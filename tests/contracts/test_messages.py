@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts.messages import (
+    ArchiveKey,
     ChangeBatch,
     ChangeBatchData,
     LoadBatch,
@@ -140,3 +141,22 @@ def test_different_bytes_never_share_a_key():
     assert key(sha256="ab" * 32) != key(sha256="cd" * 32)
     assert key(operation=Operation.DELETED) != key()
     assert key(as_of=NOW + timedelta(microseconds=1)) != key()
+
+
+@given(
+    page=st.integers(0, 10**9),
+    revision=st.integers(0, 2**60),
+    as_of=st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)),
+    operation=st.sampled_from(Operation),
+)
+def test_a_key_names_the_batch_its_page_and_its_clock(page, revision, as_of, operation):
+    position = Position(generation=3, revision=revision, contract=2)
+    key = archive_key("payment_type", as_of=as_of, position=position, page=page, operation=operation, sha256=REF.sha256)
+    batch = change(feed="payment_type", page=page, position=position, as_of=as_of, operation=operation)
+
+    assert ArchiveKey.parse(key) == ArchiveKey("payment_type", as_of, 3, page, batch.id)
+
+
+def test_another_key_names_nothing():
+    assert ArchiveKey.parse("sales_order/anything.tsv.gz") is None
+    assert ArchiveKey.parse("") is None

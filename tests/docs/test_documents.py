@@ -39,7 +39,8 @@ def test_every_command_shown_is_one_that_runs(document: str, command: str) -> No
     words = shlex.split(command, comments=True)
 
     if words[0] == "make":
-        answer = subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+        rehearsal = ["make", "--dry-run", *words[1:]]
+        answer = subprocess.run(rehearsal, cwd=ROOT, capture_output=True, text=True, check=False)
     elif words[0].endswith("totes"):
         options = [word for word in words[1:] if word.startswith("--")]
         verbs = [word for word in words[1:2] if not word.startswith("-")]

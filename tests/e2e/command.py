@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 TOTES = Path(sys.executable).parent / "totes"
 PATIENCE_SECONDS = 90
 
@@ -26,6 +28,15 @@ def totes(*arguments: str, folder: Path, timeout: float = PATIENCE_SECONDS) -> s
 def clean() -> dict[str, str]:
     """The environment without settings that a test machine may carry."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("TOTES_", "AWS_", "COV_"))}
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of whatever still runs out of a folder."""
+    return [
+        " ".join(process.info["cmdline"])
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(folder) in word for word in process.info["cmdline"] or ())
+    ]
 
 
 @dataclass

@@ -12,14 +12,13 @@ from typing import Any
 
 import boto3
 import duckdb
-import psutil
 import pytest
 from pg8000.native import Connection
 
 from contracts.star import STAR_TABLES
 from tests.conftest import open_connection
 from tests.e2e import oracle
-from tests.e2e.command import Up, totes
+from tests.e2e.command import Up, processes_of, totes
 
 pytestmark = pytest.mark.slow
 QUIET = ("--no-simulate", "--poll-interval", "0.25")
@@ -43,12 +42,12 @@ class Stack:
 
     def __init__(self, up: Up) -> None:
         self.up = up
-        up.until("the stack to describe itself", lambda: (up.folder / ".totes" / "running.json").exists())
+        up.until("the stack to be up and totesys seeded", lambda: "  Up: " in up.output)
         self.description: dict[str, Any] = json.loads((up.folder / ".totes" / "running.json").read_text())
         self.schema = self.description["warehouse_schema"]
 
     def source(self) -> Connection:
-        return open_connection(self.description["source_dsn"])
+        return open_connection(self.description["source_owner_dsn"])
 
     def warehouse(self) -> Connection:
         return open_connection(self.description["warehouse_dsn"])
@@ -90,14 +89,6 @@ def running(folder: Path, *arguments: str) -> Iterator[Stack]:
         yield Stack(up)
 
 
-def _processes_of(folder: Path) -> list[str]:
-    return [
-        " ".join(process.info["cmdline"])
-        for process in psutil.process_iter(["cmdline"])
-        if any(str(folder) in word for word in process.info["cmdline"] or ())
-    ]
-
-
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One quiet stack for the tests that only add rows to it."""
@@ -118,10 +109,12 @@ def test_odd_values_arrive_unchanged(stack: Stack) -> None:
                 name=name,
             )
         source.run(
-            "INSERT INTO sales_order (created_at, last_updated, design_id, staff_id, counterparty_id, units_sold, unit_price, "
-            "currency_id, agreed_delivery_date, agreed_payment_date, agreed_delivery_location_id) "
-            "SELECT date_trunc('second', now()::timestamp), date_trunc('second', now()::timestamp), design_id, 1, 1, 1000, 2.50, "
-            "1, '2031-02-28', '2199-12-31', 1 FROM design ORDER BY design_id DESC LIMIT 1"
+            "INSERT INTO sales_order (created_at, last_updated, design_id, staff_id, counterparty_id, units_sold, "
+            "unit_price, currency_id, agreed_delivery_date, agreed_payment_date, agreed_delivery_location_id) "
+            "SELECT date_trunc('second', now()::timestamp), date_trunc('second', now()::timestamp), max(design_id), "
+            "(SELECT min(staff_id) FROM staff), (SELECT min(counterparty_id) FROM counterparty), 1000, 2.50, "
+            "(SELECT min(currency_id) FROM currency), '2031-02-28', '2199-12-31', "
+            "(SELECT max(address_id) FROM address) FROM design"
         )
 
     stack.until_equal()
@@ -136,7 +129,7 @@ def test_odd_values_arrive_unchanged(stack: Stack) -> None:
 def test_silent_updates_arrive(stack: Stack) -> None:
     with stack.source() as source:
         source.run("UPDATE sales_order SET agreed_delivery_date = '2030-01-01' WHERE sales_order_id % 50 = 3")
-        source.run("UPDATE design SET file_location = '/silently/moved' WHERE design_id = 1")
+        source.run("UPDATE design SET file_location = '/silently/moved' WHERE design_id % 7 = 1")
 
     seconds = stack.until_equal()
 
@@ -146,10 +139,12 @@ def test_silent_updates_arrive(stack: Stack) -> None:
 def test_department_and_address_changes_reach_every_dimension_that_shows_them(stack: Stack) -> None:
     with stack.source() as source:
         source.run(
-            "UPDATE department SET department_name = 'Moved', location = NULL, last_updated = now() WHERE department_id = 1"
+            "UPDATE department SET department_name = 'Moved', location = NULL, last_updated = now() "
+            "WHERE department_id = (SELECT min(department_id) FROM staff)"
         )
         source.run(
-            "UPDATE address SET phone = '0000 000001', last_updated = now() WHERE address_id IN (SELECT legal_address_id FROM counterparty)"
+            "UPDATE address SET phone = '0000 000001', last_updated = now() "
+            "WHERE address_id IN (SELECT legal_address_id FROM counterparty)"
         )
 
     stack.until_equal()
@@ -167,7 +162,7 @@ def test_a_key_update_of_many_rows_with_one_timestamp_makes_one_version_each(sta
 
 
 def test_parquet_opens_in_duckdb_with_its_types(stack: Stack, tmp_path: Path) -> None:
-    s3, bucket = stack.client("s3"), stack.description["processed_bucket"]
+    s3, bucket = stack.client("s3"), stack.description["buckets"]["processed"]
     key = next(entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="fact_sales_order/")["Contents"])
     s3.download_file(bucket, key, str(tmp_path / "orders.parquet"))
 
@@ -182,7 +177,8 @@ def test_parquet_opens_in_duckdb_with_its_types(stack: Stack, tmp_path: Path) ->
 
 def test_no_object_of_either_bucket_was_ever_overwritten(stack: Stack) -> None:
     s3 = stack.client("s3")
-    for bucket in (stack.description["archive_bucket"], stack.description["processed_bucket"]):
+    for name in ("archive", "processed"):
+        bucket = stack.description["buckets"][name]
         assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
 
         pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
@@ -219,7 +215,7 @@ def test_a_killed_up_is_brought_down_and_a_second_one_loses_nothing(tmp_path: Pa
         stack.up.process.wait()
 
     assert totes("down", folder=tmp_path).returncode == 0
-    assert _processes_of(tmp_path) == []
+    assert processes_of(tmp_path) == []
 
     with running(tmp_path, *QUIET) as stack:
         stack.until_equal()
@@ -231,7 +227,7 @@ def test_a_killed_up_is_brought_down_and_a_second_one_loses_nothing(tmp_path: Pa
         assert batches == [[1]], "the backfill is not repeated"
         assert stack.up.interrupt() == 0
 
-    assert _processes_of(tmp_path) == []
+    assert processes_of(tmp_path) == []
 
 
 def test_simulated_life_ends_equal_to_the_oracle_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -239,5 +235,5 @@ def test_simulated_life_ends_equal_to_the_oracle_and_leaves_nothing_behind(tmp_p
         stack.up.until("changes to flow", lambda: stack.up.status().get("freshness", {}).get("samples", 0) > 200)
         assert stack.up.interrupt() == 0
 
-    assert _processes_of(tmp_path) == []
+    assert processes_of(tmp_path) == []
     assert "sales_order" in (tmp_path / "up.log").read_text()

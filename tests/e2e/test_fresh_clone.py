@@ -4,11 +4,10 @@ import re
 import subprocess
 from pathlib import Path
 
-import psutil
 import pytest
 
 from contracts.star import STAR_TABLES
-from tests.e2e.command import clean
+from tests.e2e.command import clean, processes_of
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -28,15 +27,6 @@ def _make_run(clone: Path, seconds: int) -> str:
     return answer.stdout + answer.stderr
 
 
-def _processes_of(clone: Path) -> list[str]:
-    """Command lines of what still runs out of the clone."""
-    return [
-        " ".join(process.info["cmdline"])
-        for process in psutil.process_iter(["cmdline"])
-        if any(str(clone) in word for word in process.info["cmdline"] or ())
-    ]
-
-
 def test_a_fresh_clone_runs_fills_every_star_table_ends_and_resumes(tmp_path: Path) -> None:
     clone = tmp_path / "totes"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
@@ -47,10 +37,10 @@ def test_a_fresh_clone_runs_fills_every_star_table_ends_and_resumes(tmp_path: Pa
         rows = re.search(rf"{model.table}\s+([\d,]+)", first)
         assert rows is not None, first
         assert int(rows[1].replace(",", "")) > 0, model.table
-    assert _processes_of(clone) == []
+    assert processes_of(clone) == []
 
     second = _make_run(clone, 10)
 
     captured = [int(re.search(r"sales_order\s+([\d,]+)", text)[1].replace(",", "")) for text in (first, second)]
     assert captured[1] >= captured[0], "the second run goes on where the first stopped"
-    assert _processes_of(clone) == []
+    assert processes_of(clone) == []

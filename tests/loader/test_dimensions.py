@@ -1,5 +1,7 @@
 """Foreign keys always hold: unknown keys get inferred members, which the real rows replace."""
 
+from datetime import date
+
 from contracts.star import DimLocation, DimStaff, FactPayment, FactSalesOrder
 from tests.loader.conftest import Star, load_all
 from tests.loader.rows import LOCATION, PAYMENT, SALE, STAFF, at, changed, deleted
@@ -54,3 +56,27 @@ def test_an_older_state_that_comes_late_changes_nothing(star: Star) -> None:
     load_all(star.warehouse(), changed(DimStaff, [{**STAFF, "location": "York"}], at(1, 99)))
 
     assert star.rows("SELECT location, _generation FROM dim_staff") == [["Leds", 2]]
+
+
+def test_new_keys_are_inserted_in_their_order_so_that_two_loaders_never_wait_in_a_circle(star: Star) -> None:
+    numbers = [13, 2, 40, 7, 29, 1, 33, 20, 5, 11]
+    sales = [
+        {**SALE, "sales_order_id": n, "sales_staff_id": n, "agreed_delivery_date": date(2027, 1, n % 31 + 1)}
+        for n in numbers
+    ]
+    places = [{**LOCATION, "location_id": n} for n in numbers if n > 4]
+
+    load_all(star.warehouse(), changed(DimLocation, places, at(1, 10)))
+    load_all(
+        star.warehouse(),
+        changed(FactSalesOrder, [{**sale, "agreed_delivery_location_id": 7} for sale in sales], at(1, 10)),
+    )
+
+    for table, key in (
+        ("dim_location", "location_id"),
+        ("dim_staff", "staff_id"),
+        ("dim_date", "date_id"),
+        ("fact_sales_order", "sales_order_id"),
+    ):
+        inserted = star.rows(f"SELECT {key} FROM {table} ORDER BY ctid")
+        assert inserted == sorted(inserted), table

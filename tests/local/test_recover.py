@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from contracts.messages import (
+    ENVELOPE,
     ChangeBatch,
     ChangeBatchData,
     LoadBatch,
@@ -17,7 +18,7 @@ from contracts.messages import (
     archive_key,
 )
 from services.loader.migrate import migrate
-from services.local.recover import ENVELOPE, Recovery, batch_of, change_batch, peek
+from services.local.recover import Recovery, change_batch, peek
 from shared.objects import ObjectStore, sha256
 from shared.postgres import Connection
 from shared.queues import Queue
@@ -120,15 +121,6 @@ def test_a_second_recovery_sends_the_same_batches_and_no_other(aws: Aws, recover
     assert (recovery.republish(), recovery.republish()) == (4, 4)
 
     assert sent(aws) == sorted(lost * 2)
-
-
-def test_a_key_names_the_batch_that_its_envelope_names(aws: Aws):
-    for page in (0, 7, 10, 1_234_567_890):
-        batch = archive(aws, "sales_order", page)
-
-        assert batch_of(batch.data.object.key) == batch.id
-
-    assert batch_of("sales_order/anything.tsv.gz") is None
 
 
 def test_a_body_that_is_no_message_names_no_batch():

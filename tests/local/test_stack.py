@@ -198,6 +198,7 @@ def test_a_row_reaches_the_warehouse_and_a_second_start_goes_on_with_the_state(s
         assert owner is not None
         rows(owner, "INSERT INTO currency (currency_code) VALUES ('GBP')")
         assert capture(stack, "dim_currency", 1)[0][:2] == [1, "GBP"]
+        assert not stack.drain(0)
         drained(stack)
     assert processes_under(state_dir) == []
     assert not (state_dir / "running.json").exists()

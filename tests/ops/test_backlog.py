@@ -60,7 +60,7 @@ def test_a_key_that_the_poller_writes_names_its_batch_and_its_snapshot(
 def test_an_object_and_its_parquet_share_their_stem() -> None:
     name = "date=2026-03-02/120000.000000Z-p0000000001-g1-r7-v1-changed-0123456789abcdef"
 
-    assert stem(f"payment/{name}.tsv.gz") == stem(f"fact_payment/{name}.parquet") == name
+    assert stem(f"payment/{name}.tsv.gz") == stem(f"fact_payment/{name}-0123456789abcdef.parquet") == name
 
 
 def test_a_key_of_another_shape_is_nobodys_batch() -> None:

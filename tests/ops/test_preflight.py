@@ -75,7 +75,7 @@ def test_a_login_that_may_not_use_the_schema_is_told_so(totesys: Source) -> None
 def test_a_source_in_recovery_is_refused_with_the_reason(standby: OwnServer) -> None:
     sentence = refusal(source=standby.dsn("postgres"))
 
-    assert "in recovery (a hot standby): point the source's DSN to the primary" in sentence
+    assert "Expected a primary and found a source in recovery" in sentence
 
 
 def test_a_warehouse_in_recovery_is_refused(standby: OwnServer) -> None:

@@ -49,7 +49,7 @@ class World:
         self.aws.s3.put_object(Bucket=self.aws.archive, Key=key, Body=b"")
         star = FEEDS[feed].star
         if built and star is not None:
-            mirrored = f"{star.table}/{key.split('/', 1)[1].removesuffix('.tsv.gz')}.parquet"
+            mirrored = f"{star.table}/{key.split('/', 1)[1].removesuffix('.tsv.gz')}-{'0' * 16}.parquet"
             self.aws.s3.put_object(Bucket=self.aws.processed, Key=mirrored, Body=b"")
         return batch
 
@@ -189,6 +189,16 @@ def test_an_empty_queue_has_no_oldest_message(world: World) -> None:
     world.archive("payment", NOW - timedelta(seconds=30), 1)
 
     assert [queue.oldest_seconds for queue in world.collect().queues.values()] == [None, None]
+
+
+def test_an_empty_queue_beside_a_full_one_has_no_oldest_message_either(world: World) -> None:
+    world.places.loads.queue.send(["waiting"])
+    world.archive("payment", NOW - timedelta(seconds=30), 1)
+    world.archive("design", NOW - timedelta(seconds=20), 1, built=True)
+
+    queues = world.collect().queues
+
+    assert (queues["changes"].oldest_seconds, queues["loads"].oldest_seconds) == (None, 20.0)
 
 
 def test_payment_types_objects_are_not_taken_for_payments(world: World) -> None:

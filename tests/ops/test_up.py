@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from threading import Event
 
 import pytest
 from rich.console import Console
@@ -19,6 +18,7 @@ from services.ops.up import (
     DRAIN_SECONDS,
     LIVE_EVERY_SECONDS,
     PLAIN_EVERY_SECONDS,
+    Asked,
     Driver,
     Interruption,
     Rhythm,
@@ -175,6 +175,50 @@ def test_a_signal_breaks_off_the_start_and_leaves_the_stopping_alone() -> None:
     interruption.receive(signal.SIGINT, None)
 
 
+AT_EVERY_LINE = """
+import sys
+from services.ops.up import Asked
+
+def interrupted_at(line):
+    asked, seen = Asked(), 0
+    def trace(frame, event, arg):
+        nonlocal seen
+        seen += 1
+        if seen == line:
+            sys.settrace(None)
+            asked.set()
+        return trace
+    sys.settrace(trace)
+    asked.wait(0.001)
+    sys.settrace(None)
+    done = asked.is_set()
+    asked.close()
+    return done
+
+line = 1
+while interrupted_at(line):
+    line += 1
+print(line - 1)
+"""
+
+
+def test_a_signal_may_come_at_any_line_of_the_waiting_without_a_deadlock() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", AT_EVERY_LINE], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert int(found.stdout) >= 2
+
+
+def test_waiting_ends_when_the_end_is_asked_for_and_asking_twice_is_harmless() -> None:
+    asked = Asked()
+    asked.set()
+    asked.set()
+
+    assert asked.wait(3_600)
+    asked.close()
+
+
 def test_signals_are_given_back_at_the_end() -> None:
     before = signal.getsignal(signal.SIGTERM)
 
@@ -236,8 +280,8 @@ def asked_later() -> Interruption:
     return interruption
 
 
-class Impatient(Event):
-    def wait(self, timeout: float | None = None) -> bool:
+class Impatient(Asked):
+    def wait(self, timeout: float) -> bool:
         return super().wait(0)
 
 

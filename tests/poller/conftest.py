@@ -169,17 +169,18 @@ class Bench:
         self.aws.s3.put_object(Bucket=self.aws.control, Key="checkpoint.json", Body=json.dumps({**body, **fields}))
 
     def close(self) -> None:
-        while self.opened:
-            self.opened.pop().close()
+        """End every session; a poller's source may open another, so it is kept to be closed again."""
+        for one in self.opened:
+            one.close()
+        self.opened = [one for one in self.opened if isinstance(one, Source)]
 
     def _connect(self) -> Any:
-        connection = connect(
+        return connect(
             Dsn.parse(self.totesys.reader_dsn),
             application_name="totes-poller",
             statement_timeout_seconds=60,
             lock_timeout_seconds=0.2,
         )
-        return connection
 
 
 @pytest.fixture
@@ -199,7 +200,8 @@ def design(connection: Any, number: int, name: str = "Wooden", at: str = "now") 
     """Insert a design as an application does, with the transaction's start as its time unless told."""
     if at == "now":
         connection.run(
-            "INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (:id, :name, '/usr', 'a.json')",
+            "INSERT INTO design (design_id, design_name, file_location, file_name)"
+            " VALUES (:id, :name, '/usr', 'a.json')",
             id=number,
             name=name,
         )

@@ -1,4 +1,4 @@
-"""What is wrong with a source is said in sentences; it stops the feed it concerns alone, and only as long as it lasts."""
+"""What is wrong with a source is said in sentences; it stops its feed alone, and only while it lasts."""
 
 import pytest
 
@@ -24,8 +24,16 @@ def test_a_source_as_it_should_be_has_no_problem_and_one_note(bench: Bench):
 @pytest.mark.parametrize(
     ("change", "feeds", "sentence"),
     [
-        ("ALTER TABLE design DROP COLUMN file_name", {"design"}, "column public.design.file_name (text) and found none"),
-        ("ALTER TABLE design RENAME COLUMN last_updated TO changed", {"design"}, "public.design.last_updated (timestamp)"),
+        (
+            "ALTER TABLE design DROP COLUMN file_name",
+            {"design"},
+            "column public.design.file_name (text) and found none",
+        ),
+        (
+            "ALTER TABLE design RENAME COLUMN last_updated TO changed",
+            {"design"},
+            "public.design.last_updated (timestamp)",
+        ),
         ("DROP TABLE payment", {"payment"}, "Expected the table public.payment in the source and found none"),
         ("REVOKE SELECT ON department FROM totes_reader", {"department", "staff"}, "GRANT SELECT ON public.department"),
         (
@@ -62,7 +70,8 @@ def test_a_source_that_breaks_a_contract_is_told_by_feed(bench: Bench, change: s
 
 def test_types_of_one_family_are_alike(bench: Bench):
     bench.run(
-        "CREATE TYPE kind AS ENUM ('SALE', 'PURCHASE'); CREATE DOMAIN label AS varchar(40); CREATE DOMAIN name2 AS label;"
+        "CREATE TYPE kind AS ENUM ('SALE', 'PURCHASE');"
+        "CREATE DOMAIN label AS varchar(40); CREATE DOMAIN name2 AS label;"
         "ALTER TABLE transaction ALTER transaction_type TYPE kind USING transaction_type::kind;"
         "ALTER TABLE design ALTER design_name TYPE char(20), ALTER file_name TYPE name2, ALTER file_location TYPE text,"
         " ALTER created_at TYPE timestamp(0); ALTER TABLE payment ALTER payment_id TYPE bigint;"

@@ -81,9 +81,11 @@ def test_a_prepared_transaction_is_found_when_it_is_committed(own: Bench):
 
 def test_a_prepared_transaction_that_was_never_met_open_is_found(own: Bench):
     poller = own.started("design", margin_seconds=0.001)
-    own.run("BEGIN; INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (1, 'a', 'b', 'c');"
-            "SAVEPOINT s; INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (2, 'a', 'b', 'c');"
-            "PREPARE TRANSACTION 'b'")
+    own.run(
+        "BEGIN; INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (1, 'a', 'b', 'c');"
+        "SAVEPOINT s; INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (2, 'a', 'b', 'c');"
+        "PREPARE TRANSACTION 'b'"
+    )
     own.drain(poller)
     own.drain(poller)
     own.run("COMMIT PREPARED 'b'")
@@ -193,4 +195,3 @@ def test_a_source_in_recovery_is_refused(own: Bench, own_server: OwnServer):
         standby.unlink()
         own.close()
         own_server.restart()
-

@@ -1,8 +1,13 @@
 """A poll finds every row that became visible since the last one, whoever wrote it and however late it was committed."""
 
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
 import pytest
 
-from services.poller.reading import LEAST_KEY
+from contracts.feeds import FEEDS
+from services.poller.reading import LEAST_KEY, Conditions
+from services.poller.source import Source
 from shared.errors import ConfigurationError
 from tests.poller.archived import latest, receive
 from tests.poller.conftest import Bench, design
@@ -72,16 +77,22 @@ def test_rows_of_savepoints_are_found_however_many_there_are(bench: Bench):
     assert ids(found) == [str(number) for number in range(1, 80) if number % 3]
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        "BEGIN; INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (1, 'a', 'b', 'c');"
-        "COMMIT AND CHAIN; INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (2, 'a', 'b', 'c');"
-        "COMMIT",
-        "INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (1, 'a', 'b', 'c');"
-        "COMMIT; INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (2, 'a', 'b', 'c')",
-    ],
+def many(bench: Bench, at: str = "now") -> None:
+    """95 designs in one transaction, all with one timestamp."""
+    bench.run(
+        "INSERT INTO design (design_name, file_location, file_name, last_updated)"
+        " SELECT 'a', 'b', i, CAST(:at AS timestamp) FROM generate_series(1, 95) i",
+        at=at,
+    )
+
+
+ONE, TWO = (
+    f"INSERT INTO design (design_id, design_name, file_location, file_name) VALUES ({key}, 'a', 'b', 'c')"
+    for key in (1, 2)
 )
+
+
+@pytest.mark.parametrize("message", [f"BEGIN; {ONE}; COMMIT AND CHAIN; {TWO}; COMMIT", f"{ONE}; COMMIT; {TWO}"])
 def test_several_transactions_in_one_message_are_found(bench: Bench, message: str):
     poller = bench.started("design")
     bench.run(message)
@@ -171,7 +182,7 @@ def test_a_silent_update_is_found_by_the_scan_and_by_nothing_sooner(bench: Bench
 
 
 def test_a_scan_of_more_rows_than_a_turn_goes_on_in_the_next_ones(bench: Bench):
-    bench.run("INSERT INTO design (design_name, file_location, file_name, last_updated) SELECT 'a', 'b', i, '2022-01-01' FROM generate_series(1, 95) i")
+    many(bench, at="2022-01-01")
     poller = bench.started("design", page_rows=10, pages_per_turn=2, margin_seconds=1)
     bench.run("UPDATE design SET file_location = '/private'")
     bench.scan_next()
@@ -229,8 +240,8 @@ def test_a_truncate_under_way_only_skips_that_feed(bench: Bench):
 def test_a_partition_attached_with_old_rows_is_read_whole(bench: Bench):
     bench.run(
         "DROP TABLE sales_order, purchase_order, transaction, payment, design CASCADE;"
-        "CREATE TABLE design (design_id int, created_at timestamp, design_name text, file_location text, file_name text,"
-        " last_updated timestamp) PARTITION BY RANGE (design_id);"
+        "CREATE TABLE design (design_id int, created_at timestamp, design_name text, file_location text,"
+        " file_name text, last_updated timestamp) PARTITION BY RANGE (design_id);"
         "CREATE TABLE design_1 PARTITION OF design FOR VALUES FROM (0) TO (100);"
         "CREATE TABLE design_2 (LIKE design); GRANT SELECT ON design, design_1, design_2 TO totes_reader"
     )
@@ -315,7 +326,7 @@ def test_an_idle_poll_forgets_no_open_transaction(bench: Bench):
 
 def test_a_bulk_change_in_pages_does_not_starve_the_other_feeds(bench: Bench):
     poller = bench.started("design", "currency", page_rows=10, pages_per_turn=2)
-    bench.run("INSERT INTO design (design_name, file_location, file_name) SELECT 'a', 'b', i FROM generate_series(1, 95) i")
+    many(bench)
     bench.run("INSERT INTO currency (currency_code) VALUES ('GBP')")
 
     poller.poll()
@@ -329,7 +340,7 @@ def test_a_bulk_change_in_pages_does_not_starve_the_other_feeds(bench: Bench):
 
 
 def test_what_changes_behind_a_backfill_is_read_after_it(bench: Bench):
-    bench.run("INSERT INTO design (design_name, file_location, file_name) SELECT 'a', 'b', i FROM generate_series(1, 95) i")
+    many(bench)
     poller = bench.poller("design", page_rows=10, pages_per_turn=2)
     assert poller.claim()
     poller.poll()
@@ -344,7 +355,7 @@ def test_what_changes_behind_a_backfill_is_read_after_it(bench: Bench):
 
 
 def test_a_read_that_dies_goes_on_behind_its_last_page(bench: Bench):
-    bench.run("INSERT INTO design (design_name, file_location, file_name) SELECT 'a', 'b', i FROM generate_series(1, 95) i")
+    many(bench)
     first = bench.poller("design", page_rows=10, pages_per_turn=2)
     assert first.claim()
     first.poll()
@@ -376,5 +387,29 @@ def test_a_time_zone_that_is_none_is_refused_in_words(bench: Bench):
         bench.poller("design", time_zone="Leeds")
 
 
-def test_a_read_begins_below_every_key():
-    assert LEAST_KEY < -(2**31)
+def test_a_snapshot_waits_for_a_reload_and_then_sees_its_rows(bench: Bench):
+    design(bench.writer(), 1)
+    reloading = bench.writer()
+    reloading.run("BEGIN; TRUNCATE design CASCADE")
+    design(reloading, 2)
+    source = Source(bench._connect, schema="public", statement_timeout_seconds=60, lock_timeout_seconds=60)
+    bench.opened.append(source)
+    source.open()
+
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(_keys, source)
+        while not bench.run("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0]:
+            pass
+        reloading.run("COMMIT")
+        found = read.result()
+
+    assert found == [b"2"]
+
+
+def _keys(source: Source) -> list[bytes]:
+    found = []
+    sink = SimpleNamespace(write=lambda row: found.append(row.split(b"\t")[0]))
+    with source.snapshot(FEEDS["design"]) as seen:
+        xmax = seen.vitals.snapshot.xmax
+        source.copy(FEEDS["design"], Conditions(), sink, after=LEAST_KEY, limit=10, xmax=xmax)
+    return found
