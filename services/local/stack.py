@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
+from contracts.feeds import FEEDS
 from services.loader.migrate import migrate
 from services.local import postgres, watchdog
 from services.local.deploy import Choices, Deployment, deploy, invoke
@@ -32,7 +34,7 @@ from services.local.topology import MINUTE_SECONDS, topology
 from shared.checkpoint import CheckpointStore
 from shared.errors import CheckpointConflict, ConfigurationError, PipelineError
 from shared.objects import ObjectStore
-from shared.postgres import Connection, Dsn, connect, identifier
+from shared.postgres import Connection, Dsn, connect, identifier, rows_of
 from shared.queues import Queue
 from shared.settings import Settings
 
@@ -42,6 +44,10 @@ EMBEDDED = "embedded"
 USUAL = [EMBEDDED, EMBEDDED, Settings.model_fields["warehouse_schema"].default]
 """The pipeline whose folder has a name to read; any other's is a digest of what it runs between."""
 DRAIN_POLL_SECONDS = 0.2
+LAST_POLL_SECONDS = 15.0
+"""How long the poller may take to come round to every feed once more before it is paused."""
+LEASE_SECONDS = 3.0
+"""On one machine nothing is gained by a longer one, and the checkpoint's signs of life come every second."""
 CONFLICTS = 100
 """Tries to move the checkpoint against a poller that moves it too, several times a second at most."""
 
@@ -127,16 +133,18 @@ class Stack:
             raise PipelineError("The stack is not running: start it first.")
         return self._description
 
-    def start(self) -> None:
+    def start(self, prepare: Callable[[str], None] | None = None) -> None:
         """Bring everything up; the poller polls when this returns.
 
-        Raises ConfigurationError (another `totes up`, port taken, disk full, no permission, a database that refuses),
-        Unavailable.
+        `prepare` is given the DSN of an embedded source's owner before anything reads it. Raises ConfigurationError
+        (another `totes up`, port taken, disk full, no permission, a database that refuses), Unavailable.
         """
         with _in_words(self._options.state_dir):
             self._claim()
             self._progress("Starting the databases")
             databases = self._start_databases()
+            if prepare is not None and databases.source_owner is not None:
+                prepare(databases.source_owner)
             self._progress("Starting the emulated AWS")
             self._started.callback(self._emulator.stop)
             self._emulator.start()
@@ -146,15 +154,20 @@ class Stack:
             # Whoever polled before is gone for certain, so that nobody need wait for his lease to end.
             self._move_checkpoint(deployment, {"paused": False, "resting": True})
             self._recover(deployment, databases)
-            invoke(self._emulator, topology(), "poller")
+            for function in ("poller", *topology().event_source_mappings):
+                invoke(self._emulator, topology(), function)
             self._description = self._describe(deployment, databases)
             self._started.callback((self._root / FILE).unlink, missing_ok=True)
             self._description.write(self._root)
 
     def drain(self, timeout_seconds: float) -> bool:
-        """Pause the poller, wait until every archived batch is loaded or parked; whether that was reached in time."""
+        """Let the poller see what was committed, pause it, wait until all that is archived is loaded or parked.
+
+        Whether that was reached in time.
+        """
         description = self.description
         deadline = time.monotonic() + timeout_seconds
+        seen = self._seen_everything(description, min(deadline, time.monotonic() + LAST_POLL_SECONDS))
         deployment = Deployment(description.buckets, description.queues, description.dead_letter_queues)
         self._move_checkpoint(deployment, {"paused": True})
         sqs = self._emulator.client("sqs")
@@ -162,7 +175,7 @@ class Stack:
         while time.monotonic() < deadline:
             empty = not any(queue.depth().total for queue in queues)
             if empty and not self._republish(deployment, description.warehouse_dsn):
-                return True
+                return seen
             time.sleep(DRAIN_POLL_SECONDS)
         return False
 
@@ -229,6 +242,7 @@ class Stack:
             secrets={SOURCE: databases.reader, WAREHOUSE: databases.loader},
             every_minutes={"reconciler": self._reconcile_minutes},
             settings={
+                "lease_seconds": f"{LEASE_SECONDS:g}",
                 **chosen_settings(Settings()),
                 "warehouse_schema": self._options.warehouse_schema,
                 "time_zone": self._options.time_zone,
@@ -241,6 +255,17 @@ class Stack:
         sent = self._republish(deployment, databases.loader)
         if sent:
             self._progress(f"Sent {sent} change batches again that were archived and not yet loaded")
+
+    def _seen_everything(self, description: StackDescription, deadline: float) -> bool:
+        """Wait until every feed that is polled is as of this moment, by the source's clock."""
+        now = _clock(description.source_dsn)
+        store = CheckpointStore(ObjectStore(self._emulator.client("s3")), description.buckets["control"])
+        while now is not None and time.monotonic() < deadline:
+            feeds = [store.load().feed(name) for name in FEEDS]
+            if all(feed.stopped or (feed.as_of is not None and feed.as_of >= now) for feed in feeds):
+                return True
+            time.sleep(DRAIN_POLL_SECONDS)
+        return False
 
     def _republish(self, deployment: Deployment, warehouse_dsn: str) -> int:
         sqs = self._emulator.client("sqs")
@@ -290,6 +315,21 @@ class Stack:
 def chosen_settings(settings: Settings) -> Mapping[str, str]:
     """What somebody set in the environment or a `.env` file: functions see neither, so it is passed on."""
     return {name: f"{getattr(settings, name)}" for name in settings.model_fields_set}
+
+
+def _clock(source_dsn: str) -> datetime | None:
+    """The source's clock, None where the source is away."""
+    try:
+        with connect(
+            Dsn.parse(source_dsn),
+            application_name="totes up",
+            statement_timeout_seconds=postgres.STATEMENT_TIMEOUT_SECONDS,
+            lock_timeout_seconds=postgres.LOCK_TIMEOUT_SECONDS,
+        ) as source:
+            [[clock]] = rows_of(source, "SELECT clock_timestamp()")
+    except PipelineError:
+        return None
+    return cast(datetime, clock)
 
 
 @contextmanager

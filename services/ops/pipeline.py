@@ -6,7 +6,6 @@ Invariant: nothing is decided here, and importing this module connects to nothin
 import time
 from collections.abc import Callable, Mapping
 
-from services.local.description import StackDescription
 from services.local.simulator import Simulator, SimulatorOptions
 from services.local.stack import Stack, StackOptions
 from services.ops import preflight
@@ -43,18 +42,14 @@ class LocalPipeline:
         return f"{source} totesys → {warehouse} warehouse, schema {self._options.warehouse_schema}"
 
     def start(self, progress: Progress) -> None:
-        """Look at the databases named, bring the stack up, fill an empty embedded totesys."""
+        """Look at the databases named, bring the stack up, with an empty embedded totesys filled before it is read."""
         options = self._options
         named = preflight.Named(options.source_dsn, options.warehouse_dsn, SOURCE_SCHEMA, options.warehouse_schema)
         for note in preflight.check(named):
             progress(note)
         self._stack = Stack(_stack_options(options), progress)
-        self._stack.start()
+        self._stack.start(lambda owner_dsn: self._seed(owner_dsn, progress))
         self._collector = collector_of(self._stack.description)
-        self._simulator = self._new_simulator(self._stack.description)
-        if self._simulator is not None:
-            seeded = self._simulator.seed_if_empty()
-            progress(f"Seeded totesys with {seeded:,} rows" if seeded else "totesys holds rows: it goes on from there")
 
     def simulation(self) -> Simulator | None:
         """The simulator, where it is to change anything."""
@@ -95,16 +90,16 @@ class LocalPipeline:
             raise PipelineError("The pipeline is not running: start it first.")
         return self._stack, self._collector
 
-    def _new_simulator(self, description: StackDescription) -> Simulator | None:
-        """None where the source is somebody else's."""
-        if description.source_owner_dsn is None:
-            return None
+    def _seed(self, owner_dsn: str, progress: Progress) -> None:
+        """Give the embedded totesys its simulator, and its first rows if it has none."""
         options = SimulatorOptions(
             seed=self._options.seed,
             orders=self._options.orders,
             changes_per_second=self._options.changes_per_second or SIMULATE_CHANGES_PER_SECOND,
         )
-        return Simulator(description.source_owner_dsn, options, now=utc_now, sleep=time.sleep)
+        self._simulator = Simulator(owner_dsn, options, now=utc_now, sleep=time.sleep)
+        seeded = self._simulator.seed_if_empty()
+        progress(f"Seeded totesys with {seeded:,} rows" if seeded else "totesys holds rows: it goes on from there")
 
 
 def _source_rows(dsn: str) -> Mapping[str, int | None]:

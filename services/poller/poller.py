@@ -251,7 +251,7 @@ class Poller:
             self._set(turn.feed, after(self._state(turn.feed)).model_copy(update=self._position(turn)))
         else:
             self._publish(turn, rest, after)
-        if turn.origin is Origin.SCAN and not finished and pages.last_key is not None:
+        if turn.origin is Origin.SCAN and not finished:
             self._scans[turn.feed.name] = turn.read.model_copy(update={"after": pages.last_key})
         return finished
 
@@ -265,8 +265,8 @@ class Poller:
             rules=self._rules,
         )
 
-    def _gone_on(self, turn: _Turn, last_key: int | None) -> Callable[[FeedState], FeedState]:
-        read = turn.read if last_key is None else turn.read.model_copy(update={"after": last_key})
+    def _gone_on(self, turn: _Turn, last_key: int) -> Callable[[FeedState], FeedState]:
+        read = turn.read.model_copy(update={"after": last_key})
         return lambda state: reading.gone_on(state, turn.origin, read)
 
     def _ended(self, turn: _Turn) -> Callable[[FeedState], FeedState]:

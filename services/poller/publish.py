@@ -22,7 +22,7 @@ from contracts.messages import (
     Position,
     archive_key,
 )
-from services.poller.reading import Memory
+from services.poller.reading import LEAST_KEY, Memory
 from shared.checkpoint import FeedState
 from shared.errors import CorruptObject
 from shared.objects import ObjectStore, sha256
@@ -71,7 +71,7 @@ class Pages:
         self._page_rows = page_rows
         self._level = compression_level
         self.rows_read = 0
-        self.last_key: int | None = None
+        self.last_key = LEAST_KEY
         self._start_page()
 
     def write(self, row: bytes, /) -> None:
@@ -96,7 +96,6 @@ class Pages:
         self._hashes: dict[int, int] = {}
 
     def _end_page(self) -> Page:
-        assert self.last_key is not None  # noqa: S101 - a page has rows, and a row has a key
         self._chunks.append(self._compressor.flush())
         page = Page(b"".join(self._chunks), self.last_key, self._hashes)
         self._start_page()

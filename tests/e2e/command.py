@@ -16,6 +16,8 @@ import psutil
 
 TOTES = Path(sys.executable).parent / "totes"
 PATIENCE_SECONDS = 90
+PAUSE_SECONDS = 0.2
+"""Between two looks at what a test waits for: these looks must not be the load."""
 
 
 def totes(*arguments: str, folder: Path, timeout: float = PATIENCE_SECONDS) -> subprocess.CompletedProcess[str]:
@@ -95,5 +97,5 @@ class Up:
                 raise AssertionError(f"totes up ended with {self.process.returncode}:\n{self.output}")
             if holds():
                 return time.monotonic() - began
-            time.sleep(0.05)
+            time.sleep(PAUSE_SECONDS)
         raise AssertionError(f"not within {seconds} s: {what}\n{self.output}")

@@ -76,23 +76,37 @@ Row = tuple[str, ...]
 
 def expected(source: Connection, table: str) -> list[Row]:
     """The rows a star table must hold, as text, in order."""
-    return _as_text(source, DATES if table == "dim_date" else SOURCE[table])
+    return _rows(source, _wanted(table))
 
 
 def found(warehouse: Connection, schema: str, table: str, *, versions: bool = False) -> list[Row]:
     """The rows it holds: of a fact the current ones, or all versions."""
     warehouse.run(f"SET search_path = {identifier(schema)}")
-    if table == "dim_date":
-        return _as_text(
-            warehouse, "SELECT date_id, year, month, day, day_of_week, day_name, month_name, quarter FROM dim_date"
-        )
-    rows = table if versions else VIEWS.get(table, table)
-    return _as_text(warehouse, WAREHOUSE[table].format(rows=rows))
+    return _rows(warehouse, _held(table, versions=versions))
 
 
-def _as_text(connection: Connection, select: str) -> list[Row]:
-    return sorted(tuple(row[0]) for row in connection.run(_LINE.format(select=select)))
+def agrees(source: Connection, warehouse: Connection, schema: str, table: str) -> bool:
+    """Whether both are equal, by a digest that each server computes."""
+    warehouse.run(f"SET search_path = {identifier(schema)}")
+    digest = _DIGEST.format(lines=_LINES.format(select=_wanted(table)))
+    return bool(source.run(digest) == warehouse.run(_DIGEST.format(lines=_LINES.format(select=_held(table)))))
 
 
-_LINE = "SELECT (SELECT array_agg(coalesce(value, '<null>')) FROM json_each_text(row_to_json(x))) FROM ({select}) AS x"
+def _wanted(table: str) -> str:
+    return DATES if table == "dim_date" else SOURCE[table]
+
+
+def _held(table: str, *, versions: bool = False) -> str:
+    return WAREHOUSE[table].format(rows=table if versions else VIEWS.get(table, table))
+
+
+def _rows(connection: Connection, select: str) -> list[Row]:
+    return sorted(tuple(row[0]) for row in connection.run(_LINES.format(select=select)))
+
+
+_LINES = (
+    "SELECT (SELECT array_agg(coalesce(value, '<null>')) FROM json_each_text(row_to_json(x))) AS line "
+    "FROM ({select}) AS x"
+)
 """Each row as an array of texts; row_to_json renders dates, times and numerics the same on every version."""
+_DIGEST = 'SELECT count(*), md5(string_agg(line::text, chr(10) ORDER BY line::text COLLATE "C")) FROM ({lines}) AS y'

@@ -62,7 +62,7 @@ class Stack:
         )
 
     def differing(self) -> list[str]:
-        """Star tables that are not what the oracle says. Dimensions and dates may keep what facts once needed."""
+        """Star tables that are not what the oracle says. Dimensions keep what facts once needed."""
         with self.source() as source, self.warehouse() as warehouse:
             return [
                 model.table

@@ -66,17 +66,10 @@ def test_every_star_table_equals_the_oracle_and_increments_arrive_as_versions(
         open_connection(dsns[1]) as warehouse,
     ):
 
-        def differing() -> list[str]:
-            names = [model.table for model in STAR_TABLES]
-            return [name for name in names if oracle.expected(source, name) != oracle.found(warehouse, SCHEMA, name)]
-
         def equal() -> bool:
-            known = warehouse.run(
-                "SELECT 1 FROM pg_namespace n JOIN pg_class c ON relnamespace = n.oid "
-                "WHERE nspname = :schema AND relname = 'current_payment'",
-                schema=SCHEMA,
-            )
-            return bool(known) and not differing()
+            tables = [model.table for model in STAR_TABLES]
+            known = warehouse.run("SELECT to_regclass(:name)", name=f"{SCHEMA}.current_payment") != [[None]]
+            return known and all(oracle.agrees(source, warehouse, SCHEMA, table) for table in tables)
 
         up.until("the backfill to equal the oracle", equal)
         before = {fact: Counter(oracle.found(warehouse, SCHEMA, fact, versions=True)) for fact in FACTS}

@@ -8,6 +8,7 @@ import pytest
 from contracts.feeds import FEEDS
 from services.poller.reading import LEAST_KEY, Conditions
 from services.poller.source import Source
+from services.poller.sql import LOOK
 from shared.errors import ConfigurationError
 from tests.poller.archived import latest, receive
 from tests.poller.conftest import Bench, design
@@ -385,6 +386,44 @@ def test_the_time_zone_of_the_feed_decides_how_far_back_is_read(bench: Bench):
 def test_a_time_zone_that_is_none_is_refused_in_words(bench: Bench):
     with pytest.raises(ConfigurationError, match=r"IANA zone such as Europe/London, found 'Leeds'"):
         bench.poller("design", time_zone="Leeds")
+
+
+class Before:
+    """A connection that does something once, just before the statement that begins so."""
+
+    def __init__(self, real) -> None:
+        self._real, self.beginning, self.action = real, None, None
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def run(self, sql, **arguments):
+        if self.beginning is not None and sql.startswith(self.beginning):
+            self.beginning = None
+            self.action()
+        return self._real.run(sql, **arguments)
+
+
+def test_a_transaction_that_ends_while_another_feed_has_its_turn_keeps_its_start(bench: Bench):
+    late, wrapped = bench.writer(), []
+    poller = bench.started(
+        "currency",
+        "design",
+        page_rows=1,
+        pages_per_turn=1,
+        margin_seconds=0.001,
+        scan_max_rows=0,
+        wrap=lambda real: wrapped.append(Before(real)) or wrapped[-1],
+    )
+    bench.run("INSERT INTO currency (currency_code) VALUES ('GBP'), ('USD'), ('EUR')")
+    poller.poll()
+    late.run("BEGIN")
+    design(late, 1)
+    wrapped[-1].beginning, wrapped[-1].action = LOOK, lambda: late.run("COMMIT")
+    poller.poll()
+
+    assert wrapped[-1].beginning is None
+    assert "1" in latest(bench.polled(poller), "design", "design_id")
 
 
 def test_a_snapshot_waits_for_a_reload_and_then_sees_its_rows(bench: Bench):
