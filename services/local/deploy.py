@@ -80,7 +80,7 @@ def deploy(aws: Clients, topology: Topology, choices: Choices) -> Deployment:
 
 def invoke(aws: Clients, topology: Topology, function: str) -> None:
     """Start one invocation without waiting for it: of a schedule's function its work, of a queue's only its imports."""
-    event = {"Records": []} if function in topology.event_source_mappings else {}
+    event: dict[str, list[str]] = {"Records": []} if function in topology.event_source_mappings else {}
     payload = json.dumps(event).encode()
     aws.client("lambda").invoke(FunctionName=topology.name(function), InvocationType="Event", Payload=payload)
 

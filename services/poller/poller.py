@@ -138,7 +138,7 @@ class Poller:
     def poll(self, until: float = float("inf")) -> None:
         """One round: every feed has its turn, beginning where the last round was cut short by `until`."""
         if self._source.open():
-            self._distrust()
+            self._doubt_ids()
             self._examined_at = None
         if self._examined_at is None or self._now() - self._examined_at >= EXAMINE_SECONDS:
             self._examine()
@@ -358,7 +358,15 @@ class Poller:
         """Somebody else may have published: what was sent last is unknown."""
         for memory in self._memories.values():
             memory.clear()
-        self._distrust()
+        self._doubt_ids()
+
+    def _doubt_ids(self) -> None:
+        """A crash may have come between: `_meet` sees it in every snapshot, if the source tells when it crashed."""
+        self._scans.clear()
+        self._untrusted = []
+        self._listing = reading.newest(reading.horizons(self._checkpoint))
+        if self._checkpoint.stats_reset is None:
+            self._distrust()
 
     def _distrust(self) -> None:
         """Transaction ids of every horizon known may be used twice: their xmin condition is left out."""

@@ -151,7 +151,7 @@ def conditions(
 ) -> Conditions:
     """What a read from `base` asks of a row in the snapshot `seen`; a scan asks for no `last_updated`.
 
-    `trusted` says that base was taken on this connection in this generation; ids of another may be used twice.
+    `trusted` says that base was taken in this generation of the source; ids of another may be used twice.
     """
     if base is None:
         return Conditions()

@@ -54,6 +54,7 @@ WAREHOUSE = {
     "transaction_id, counterparty_id, trim_scale(payment_amount), currency_id, payment_type_id, paid, payment_date "
     "FROM {rows}",
 }
+WAREHOUSE["dim_date"] = "SELECT date_id, year, month, day, day_of_week, day_name, month_name, quarter FROM dim_date"
 VIEWS = {
     "fact_sales_order": "current_sales_order",
     "fact_purchase_order": "current_purchase_order",

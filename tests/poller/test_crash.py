@@ -173,16 +173,28 @@ def test_what_another_owner_sent_in_between_empties_the_memory(bench: Bench):
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["poll", "scan"])
-def test_a_new_connection_trusts_no_transaction_id_of_an_older_one(bench: Bench, silent: bool):
+def test_a_new_connection_trusts_no_older_id_unless_the_source_tells_when_it_last_crashed(bench: Bench, silent: bool):
     design(bench.writer(), 1, at="now" if not silent else "2022-01-01")
     poller = bench.started("design")
     poller.rest()
-    reuse_ids(bench)
+    reuse_ids(bench, stats_reset=None)
     bench.run("UPDATE design SET design_name = 'B'" + ("" if silent else ", last_updated = now()"))
     poller._source.close()
     bench.scan_next()
 
     poller.run(1, bench.clock.sleep)
+
+    assert [row["design_name"] for batch in receive(bench.aws) for row in batch.rows] == ["B"]
+
+
+def test_a_new_execution_environment_of_one_generation_sends_nothing_twice(bench: Bench):
+    for key in range(1, 6):
+        design(bench.writer(), key, at="2022-01-01")
+    bench.started("design", owner="first").rest()
+    bench.run("UPDATE design SET design_name = 'B' WHERE design_id = 3")
+    bench.scan_next()
+
+    bench.poller("design", owner="second").run(1, bench.clock.sleep)
 
     assert [row["design_name"] for batch in receive(bench.aws) for row in batch.rows] == ["B"]
 
