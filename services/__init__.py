@@ -1,1 +1,1 @@
-"""One Lambda function a package, the command (ops), and the embedded stack (local); these two may compose the others."""
+"""One Lambda function a package; ops (the command) and local (the embedded stack) may compose the others."""

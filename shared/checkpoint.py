@@ -12,6 +12,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from shared.objects import ObjectStore
 
 KEY = "checkpoint.json"
+LEAST_KEY = -(2**63)
+"""Below every key: where a read begins."""
 
 
 class State(BaseModel):

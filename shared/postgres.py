@@ -21,6 +21,7 @@ __all__ = [
     "Connection",
     "DatabaseError",
     "Dsn",
+    "as_array",
     "connect",
     "copy_in",
     "copy_out",
@@ -239,3 +240,8 @@ def _ssl_context(dsn: Dsn) -> ssl.SSLContext | bool:
 def rows_of(connection: Connection, sql: str, **parameters: Any) -> list[list[Any]]:
     """The rows of a query, never None."""
     return connection.run(sql, **parameters) or []
+
+
+def as_array(numbers: Iterable[int]) -> str:
+    """Numbers as the text of a Postgres array, for a setting that a COPY reads back."""
+    return f"{{{','.join(map(str, numbers))}}}"

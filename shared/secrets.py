@@ -5,6 +5,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import ConfigurationError, Unavailable
+from shared.postgres import Connection, Dsn, connect
 
 
 class Secrets:
@@ -35,3 +36,16 @@ class Secrets:
             ) from exc
         except (ClientError, BotoCoreError) as exc:
             raise Unavailable(f"Secrets Manager did not give the secret {name!r}: {exc}.") from exc
+
+
+def connect_by_secret(secrets: Secrets, name: str, **session: Any) -> Connection:
+    """Connect with the secret's DSN; one that is refused may have been rotated, so it is read once more.
+
+    `session` is what `connect` takes beside the DSN. Raises ConfigurationError where the newest is refused too,
+    Unavailable for now.
+    """
+    try:
+        return connect(Dsn.parse(secrets.get(name)), **session)
+    except ConfigurationError:
+        secrets.forget(name)
+        return connect(Dsn.parse(secrets.get(name)), **session)

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     scan_max_rows: Annotated[int, Field(ge=0)] = Field(
         1_000_000, description="Estimated rows above which a feed is never scanned (the reconciler covers it)."
     )
+    settle_seconds: Annotated[float, Field(ge=0)] = Field(
+        5.0, description="How long the reconciler waits before a difference counts, in seconds: it may be in flight."
+    )
     statement_timeout_seconds: Seconds = Field(120.0, description="Longest statement on either database, in seconds.")
     lock_timeout_seconds: Seconds = Field(2.0, description="Longest wait for a lock on a source table, in seconds.")
     warehouse_lock_timeout_seconds: Seconds = Field(

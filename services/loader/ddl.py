@@ -16,8 +16,8 @@ from services.loader.schema import (
     feed_of,
     listed,
     row,
-    seen_table,
 )
+from shared.bookkeeping import seen_table
 from shared.postgres import identifier, literal
 
 _FACT_BOOKKEEPING = (

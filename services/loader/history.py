@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from contracts.star import StarRow
-from services.loader.schema import POSITION, SEEN_POSITION, columns_of, listed, row, seen_table
+from services.loader.schema import POSITION, SEEN_POSITION, columns_of, listed, row
 from services.loader.staging import stage_table
+from shared.bookkeeping import seen_table
 from shared.errors import PositionConflict
 from shared.postgres import Connection, identifier, rows_of
 

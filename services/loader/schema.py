@@ -21,11 +21,6 @@ _UNKNOWN = {"varchar": "'Unknown'"}
 """What an inferred member holds in a column that may not be null; a new SQL type needs its word here."""
 
 
-def seen_table(fact: type[StarRow]) -> str:
-    """The bookkeeping table of a fact's observations."""
-    return str(identifier("_seen_" + fact.key.removesuffix("_id")))
-
-
 def feed_of(table: type[StarRow]) -> str:
     """The name of the feed that a star table is made from."""
     return next(feed.name for feed in FEEDS.values() if feed.star is table)

@@ -257,12 +257,15 @@ class Stack:
             self._progress(f"Sent {sent} change batches again that were archived and not yet loaded")
 
     def _seen_everything(self, description: StackDescription, deadline: float) -> bool:
-        """Wait until every feed that is polled is as of this moment, by the source's clock."""
+        """Wait until every feed that is polled is as of now by the source's clock; a paused one never will be."""
         now = _clock(description.source_dsn)
         store = CheckpointStore(ObjectStore(self._emulator.client("s3")), description.buckets["control"])
         while now is not None and time.monotonic() < deadline:
-            feeds = [store.load().feed(name) for name in FEEDS]
-            if all(feed.stopped or (feed.as_of is not None and feed.as_of >= now) for feed in feeds):
+            checkpoint = store.load()
+            feeds = [checkpoint.feed(name) for name in FEEDS]
+            if checkpoint.paused or all(
+                feed.stopped or (feed.as_of is not None and feed.as_of >= now) for feed in feeds
+            ):
                 return True
             time.sleep(DRAIN_POLL_SECONDS)
         return False

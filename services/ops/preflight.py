@@ -1,7 +1,7 @@
 """Whether the databases named are fit, asked before anything is started or written.
 
 Invariant: it only reads, and it goes on after a finding, so that one run of it tells everything there is to mend.
-Facts are read first; what they mean is decided by pure functions (of the source: services.poller.catalog).
+Facts are read first; what they mean is decided by pure functions (of the source: shared.totesys.catalog).
 """
 
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ from pg8000.native import InterfaceError
 
 from contracts.feeds import FEEDS
 from services.ops.status import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, sql
-from services.poller.catalog import Findings, examine
 from shared.errors import PipelineError
 from shared.postgres import Connection, DatabaseError, Dsn, connect, explain, identifier, rows_of
+from shared.totesys.catalog import Findings, examine
 
 OLDEST_WAREHOUSE = 14
 """The first with hash_record_extended, which makes the star hash."""

@@ -13,16 +13,15 @@ import boto3
 
 from contracts.feeds import FEEDS
 from services.poller.poller import Adapters, Poller, as_answer
-from services.poller.publish import Publisher
-from services.poller.source import Source
+from shared.archive import Publisher
 from shared.checkpoint import CheckpointStore
-from shared.errors import ConfigurationError
 from shared.objects import ObjectStore
-from shared.postgres import Connection, Dsn, connect
+from shared.postgres import Connection
 from shared.queues import Queue
-from shared.secrets import Secrets
+from shared.secrets import Secrets, connect_by_secret
 from shared.settings import Settings
 from shared.telemetry import logger
+from shared.totesys.session import Source
 
 OWNER = f"poller-{uuid4()}"
 """This execution environment's name in the checkpoint."""
@@ -72,16 +71,9 @@ def connect_to_source(secrets: Secrets, settings: Settings) -> Connection:
 
     Raises ConfigurationError where the newest is refused too, SourceUnavailable or Unavailable for now.
     """
-    try:
-        return _connect(secrets, settings)
-    except ConfigurationError:
-        secrets.forget(settings.source_secret)
-        return _connect(secrets, settings)
-
-
-def _connect(secrets: Secrets, settings: Settings) -> Connection:
-    return connect(
-        Dsn.parse(secrets.get(settings.source_secret)),
+    return connect_by_secret(
+        secrets,
+        settings.source_secret,
         application_name="totes-poller",
         statement_timeout_seconds=settings.statement_timeout_seconds,
         lock_timeout_seconds=settings.lock_timeout_seconds,

@@ -15,13 +15,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from contracts.feeds import Feed
 from contracts.messages import Origin
 from services.poller import reading
-from services.poller.publish import Circumstances, Page, Pages, Publisher
-from services.poller.reading import Claim, Memory, Pace, Rules, Vitals
-from services.poller.source import FeedBroken, FeedBusy, Pulse, Seen, Source
-from shared.checkpoint import Checkpoint, CheckpointStore, FeedState, Horizon, Read
+from services.poller.reading import Claim, Memory, Pace, Rules
+from services.poller.uncovered import publish_uncovered
+from shared.archive import Circumstances, Page, Pages, Publisher
+from shared.checkpoint import LEAST_KEY, Checkpoint, CheckpointStore, FeedState, Horizon, Read
 from shared.errors import CheckpointConflict, ConfigurationError
 from shared.settings import Settings
 from shared.telemetry import Logger
+from shared.totesys.session import FeedBroken, FeedBusy, Pulse, Seen, Source
+from shared.totesys.snapshot import Conditions, Vitals, expect_same_source
 
 EXAMINE_SECONDS = 30.0
 """Between two looks at the catalog: one cheap query, and how long a mended feed waits at most."""
@@ -223,7 +225,7 @@ class Poller:
         """Read by the xmin condition alone. A scan cut by its limit goes on in the feed's next turn."""
         base, started = self._state(feed).scanned, self._now()
         if base != horizon:  # else this very snapshot was just read whole
-            read = self._scans.pop(feed.name, None) or Read(base=base, first=horizon, after=reading.LEAST_KEY)
+            read = self._scans.pop(feed.name, None) or Read(base=base, first=horizon, after=LEAST_KEY)
             self._read(_Turn(feed, Origin.SCAN, read, seen, horizon))
         ended_at = self._now()
         self._paces[feed.name] = Pace(ended_at, ended_at - started, seen.rows)
@@ -236,8 +238,8 @@ class Poller:
         limit = self._settings.page_rows * self._settings.pages_per_turn
         pages = Pages(
             turn.feed,
-            self._memories[turn.feed.name],
             lambda page: self._publish(turn, page, self._gone_on(turn, page.last_key)),
+            holds=self._memories[turn.feed.name].holds,
             page_rows=self._settings.page_rows,
             compression_level=self._settings.compression_level,
         )
@@ -255,7 +257,7 @@ class Poller:
             self._scans[turn.feed.name] = turn.read.model_copy(update={"after": pages.last_key})
         return finished
 
-    def _conditions(self, turn: _Turn) -> reading.Conditions:
+    def _conditions(self, turn: _Turn) -> Conditions:
         return reading.conditions(
             turn.origin,
             turn.read.base,
@@ -300,7 +302,7 @@ class Poller:
 
     def _meet(self, vitals: Vitals) -> None:
         """Check whose snapshot this is; a new generation is in the checkpoint before anything is published in it."""
-        reading.expect_same_source(self._checkpoint.identity, vitals)
+        expect_same_source(self._checkpoint.identity, vitals)
         known = self._checkpoint.generation
         self._checkpoint = reading.met(self._checkpoint, vitals)
         if self._checkpoint.generation != known:
@@ -378,7 +380,7 @@ class Poller:
         """Send what lies in the archive and not in the checkpoint; a lost checkpoint begins a generation of its own."""
         lost = self._checkpoint.identity is None
         for feed in self._feeds.values():
-            state, generation = self._publisher.publish_uncovered(feed, self._state(feed))
+            state, generation = publish_uncovered(self._publisher, feed, self._state(feed))
             if generation > self._checkpoint.generation or (lost and generation == self._checkpoint.generation):
                 self._checkpoint = self._checkpoint.model_copy(update={"generation": generation + 1})
             if state != self._state(feed):

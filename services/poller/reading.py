@@ -12,62 +12,13 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from contracts.messages import Origin
-from shared.checkpoint import Checkpoint, FeedState, Horizon, Read, SourceIdentity
-from shared.errors import ConfigurationError, SourceChanged
+from shared.checkpoint import LEAST_KEY, Checkpoint, FeedState, Horizon, Read
+from shared.totesys.snapshot import Conditions, Snapshot, Transaction, Vitals, generation_ended
 
 NO_LOWER_BOUND = datetime(1, 1, 1, tzinfo=UTC)
 """The start of a transaction of which nothing is known: it may have begun at any time."""
-LEAST_KEY = -(2**63)
-"""Below every key: where a read begins."""
 MEMORY_KEYS = 50_000
 """Keys remembered a feed: about 10 MB each, and many times what changes between two scans of totesys."""
-_IDS = 2**32
-"""Transaction ids in pg_locks are 32 bits wide, those of snapshots 64."""
-
-
-@dataclass(frozen=True)
-class Transaction:
-    """One open transaction: its virtual id, whether it is prepared, its ids (32 bits), its exact start if visible."""
-
-    virtual: str
-    prepared: bool
-    ids: tuple[int, ...] = ()
-    started: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What a source snapshot sees: everything below xmax but those in xip (64 bits, top-level transactions)."""
-
-    xmax: int
-    xip: tuple[int, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> "Snapshot":
-        """Read pg_snapshot's own text, `xmin:xmax:id,id`."""
-        _, xmax, xip = text.split(":")
-        return cls(int(xmax), tuple(int(one) for one in xip.split(",") if one))
-
-    @property
-    def revision(self) -> int:
-        """The exact logical clock: it grows with every transaction that ends."""
-        return self.xmax - len(self.xip)
-
-    def hides(self, short_id: int) -> bool:
-        """Whether a transaction, by its 32-bit id, is still in progress in this snapshot."""
-        distance = (short_id - self.xmax + _IDS // 2) % _IDS - _IDS // 2
-        return distance >= 0 or self.xmax + distance in self.xip
-
-
-@dataclass(frozen=True)
-class Vitals:
-    """Who the source is and how far it has come, read together with a snapshot. `wal` in bytes."""
-
-    in_recovery: bool
-    identity: SourceIdentity
-    wal: int
-    stats_reset: datetime | None
-    snapshot: Snapshot
 
 
 @dataclass(frozen=True)
@@ -79,14 +30,6 @@ class Rules:
     scan_interval_seconds: float
     scan_share: float
     scan_max_rows: int
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What a read asks of a row beside its key: None leaves the condition out. `look_back` is in the feed's zone."""
-
-    look_back: datetime | None = None
-    oldest_new_id: int | None = None
 
 
 # -- which transactions may still bring rows
@@ -181,32 +124,7 @@ def _prepared_start(one: Transaction, last: Horizon | None) -> datetime:
     return min(known) if known else min([last.clock, *last.open.values()])
 
 
-# -- which source, which generation
-
-
-def expect_same_source(known: SourceIdentity | None, vitals: Vitals) -> None:
-    """Refuse a standby, and any database but the checkpoint's. Raises ConfigurationError or SourceChanged."""
-    if vitals.in_recovery:
-        raise ConfigurationError(
-            "Expected a primary and found a source in recovery (a hot standby): it hides open transactions, so changes "
-            "would be lost. Point the source's DSN to the primary."
-        )
-    if known is not None and known != vitals.identity:
-        raise SourceChanged(
-            f"Expected the source {_named(known)} and found {_named(vitals.identity)}: it was restored, promoted or "
-            "replaced. If that is meant, run `totes rebase --source-changed`."
-        )
-
-
-def generation_ended(last: Checkpoint, vitals: Vitals) -> bool:
-    """Whether the source may have reused transaction ids since it was last seen, as a crash makes it do."""
-    if last.identity is None:
-        return False
-    return (
-        vitals.snapshot.revision < last.revision
-        or vitals.wal < last.wal
-        or (last.stats_reset is not None and vitals.stats_reset != last.stats_reset)
-    )
+# -- which generation
 
 
 def met(last: Checkpoint, vitals: Vitals) -> Checkpoint:
@@ -222,10 +140,6 @@ def met(last: Checkpoint, vitals: Vitals) -> Checkpoint:
             "wal": vitals.wal if ended else max(vitals.wal, last.wal),
         }
     )
-
-
-def _named(identity: SourceIdentity) -> str:
-    return f"(system {identity.system_identifier}, database {identity.database}, timeline {identity.timeline})"
 
 
 # -- who may publish
@@ -330,7 +244,7 @@ class Memory:
     def __init__(self, limit: int = MEMORY_KEYS) -> None:
         """Remember so many keys at most."""
         self._limit = limit
-        self._latest: OrderedDict[int, int] = OrderedDict()
+        self._latest: OrderedDict[int, int | None] = OrderedDict()
 
     def holds(self, key: int, row_hash: int) -> bool:
         """Whether this hash is the latest sent for the key; only then may the row be skipped."""
@@ -339,7 +253,7 @@ class Memory:
         self._latest.move_to_end(key)
         return True
 
-    def keep(self, sent: Mapping[int, int]) -> None:
+    def keep(self, sent: Mapping[int, int | None]) -> None:
         """These hashes were acknowledged."""
         for key, row_hash in sent.items():
             self._latest[key] = row_hash

@@ -20,8 +20,8 @@ from tests.conftest import open_connection
 from tests.e2e import oracle
 from tests.e2e.command import Up, processes_of, totes
 
-pytestmark = pytest.mark.slow
-QUIET = ("--no-simulate", "--poll-interval", "0.25")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("embedded")]
+QUIET = ("--no-simulate", "--poll-interval", "0.25", "--reconcile-interval", "60")
 ODD_NAMES = (
     "O'Keefe",
     "Leds",
@@ -62,7 +62,7 @@ class Stack:
         )
 
     def missing(self) -> list[str]:
-        """Star tables that lack a row the oracle expects; rows of deleted keys may be left, they wait for the reconciler."""
+        """Star tables that lack a row the oracle expects; deleted rows may be left, they wait for the reconciler."""
         return self._unlike(lambda expected, found: set(expected) <= set(found))
 
     def differing(self) -> list[str]:
@@ -161,6 +161,19 @@ def test_a_key_update_of_many_rows_with_one_timestamp_makes_one_version_each(sta
         stack.until_equal()
 
         assert len(oracle.found(warehouse, stack.schema, "fact_payment", versions=True)) == before + changed
+
+
+def test_deletions_arrive_with_the_next_reconcile_and_end_the_history(stack: Stack) -> None:
+    with stack.source() as source, stack.warehouse() as warehouse:
+        [[key]] = source.run("SELECT max(payment_id) FROM payment")
+        source.run("DELETE FROM payment WHERE payment_id = :key", key=key)
+
+        stack.until_equal()
+
+        warehouse.run(f"SET search_path = {stack.schema}")
+        history = "SELECT ended_by FROM history_payment WHERE payment_id = :key ORDER BY valid_from DESC LIMIT 1"
+        assert warehouse.run(history, key=key) == [["deleted"]]
+        assert warehouse.run("SELECT * FROM current_payment WHERE payment_id = :key", key=key) == []
 
 
 def test_parquet_opens_in_duckdb_with_its_types(stack: Stack, tmp_path: Path) -> None:

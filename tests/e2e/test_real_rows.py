@@ -12,7 +12,7 @@ from tests.e2e import oracle, real_rows
 from tests.e2e.command import Up
 from tests.e2e.servers import DEBIAN_15, WHEEL_18, TcpServer
 
-pytestmark = [pytest.mark.slow, real_rows.needed]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("real rows"), real_rows.needed]
 SCHEMA = "terrific"
 FACTS = ("fact_sales_order", "fact_purchase_order", "fact_payment")
 

@@ -122,5 +122,11 @@ def test_an_object_moved_at_the_moment_of_a_kill_is_readable_and_can_be_moved_on
     assert (found.owner, store.load().owner) == ("the one that was being moved", "after")
 
 
+def test_a_saved_message_in_flight_can_be_received_at_once():
+    saved = '{"body": "{\\"visible_at\\": 7}", "visible_at": 1795450042.125, "receive_count": 3}'
+
+    assert readdressed(saved, "70") == '{"body": "{\\"visible_at\\": 7}", "visible_at": 0, "receive_count": 3}'
+
+
 def test_saved_queues_are_found_under_another_port():
     assert readdressed("'http://localhost:4566/0/q': 4566", "70") == "'http://localhost:70/0/q': 4566"

@@ -9,14 +9,14 @@ import pytest
 
 from contracts.feeds import FEEDS
 from services.poller.poller import Adapters, Poller
-from services.poller.publish import Publisher
-from services.poller.source import Source
+from shared.archive import Publisher
 from shared.checkpoint import Checkpoint, CheckpointStore
 from shared.objects import ObjectStore
 from shared.postgres import Dsn, connect
 from shared.queues import Queue
 from shared.settings import Settings
 from shared.telemetry import logger
+from shared.totesys.session import Source
 from tests.conftest import Aws, open_connection
 from tests.conftest import Source as Totesys
 from tests.poller.archived import Batch, receive

@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.feeds import FEEDS
-from services.poller.catalog import examine
+from shared.totesys.catalog import examine
 from tests.poller.conftest import Bench, design
 
 ALL = list(FEEDS.values())

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from contracts.feeds import FEEDS
-from services.poller.reading import LEAST_KEY, Conditions
-from services.poller.source import Source
-from services.poller.sql import LOOK
+from shared.checkpoint import LEAST_KEY
 from shared.errors import ConfigurationError
+from shared.totesys.session import Source
+from shared.totesys.snapshot import Conditions
+from shared.totesys.sql import LOOK
 from tests.poller.archived import latest, receive
 from tests.poller.conftest import Bench, design
 

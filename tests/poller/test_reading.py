@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from contracts.messages import Origin
 from services.poller import reading
-from services.poller.reading import Claim, Memory, Pace, Rules, Snapshot, Transaction, Vitals
+from services.poller.reading import Claim, Memory, Pace, Rules
 from shared.checkpoint import Checkpoint, FeedState, Horizon, Read, SourceIdentity
 from shared.errors import ConfigurationError, SourceChanged
+from shared.totesys.snapshot import Conditions, Snapshot, Transaction, Vitals, expect_same_source
 
 NOON = datetime(2026, 8, 19, 12, tzinfo=UTC)
 MARGIN = timedelta(seconds=60)
@@ -134,7 +135,7 @@ def test_a_scan_asks_for_ids_alone_and_a_distrusted_base_for_none():
     assert (poll.look_back, poll.oldest_new_id) == ((NOON - MARGIN).replace(tzinfo=None), 100)
     assert (scan.look_back, scan.oldest_new_id) == (None, 100)
     assert reading.conditions(Origin.POLL, horizon(), trusted=False, **asked).oldest_new_id is None
-    assert reading.conditions(Origin.BACKFILL, None, trusted=True, **asked) == reading.Conditions()
+    assert reading.conditions(Origin.BACKFILL, None, trusted=True, **asked) == Conditions()
 
 
 IDENTITY = SourceIdentity(system_identifier=1, database=2, timeline=3)
@@ -179,9 +180,9 @@ def test_a_new_generation_counts_from_what_it_finds():
 
 def test_a_changed_identity_and_a_standby_are_refused_in_words():
     with pytest.raises(SourceChanged, match="totes rebase --source-changed"):
-        reading.expect_same_source(SourceIdentity(system_identifier=1, database=2, timeline=4), vitals())
+        expect_same_source(SourceIdentity(system_identifier=1, database=2, timeline=4), vitals())
     with pytest.raises(ConfigurationError, match="hot standby"):
-        reading.expect_same_source(None, vitals(in_recovery=True))
+        expect_same_source(None, vitals(in_recovery=True))
 
 
 @pytest.mark.parametrize(

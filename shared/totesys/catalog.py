@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from contracts.columnar import family
 from contracts.feeds import NOT_POLLED, Feed
 from contracts.fields import Family
-from services.poller import sql
 from shared.postgres import Connection, rows_of
+from shared.totesys import sql
 
 OLDEST_VERSION = 130000
 """PostgreSQL 13: the first with pg_current_snapshot."""

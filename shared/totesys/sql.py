@@ -10,8 +10,8 @@ from pathlib import Path
 
 from contracts.feeds import Feed
 from contracts.messages import ROW_HASH
-from services.poller.reading import Conditions
 from shared.postgres import identifier
+from shared.totesys.snapshot import Conditions
 
 RECORD_HASH_VERSION = 140000
 """hash_record_extended came with PostgreSQL 14."""
@@ -39,6 +39,9 @@ SELECT set_config('totes.after', :after, true), set_config('totes.limit', :limit
 """
 
 
+SET_KEYS = "SELECT set_config('totes.keys', CAST(:keys AS text), true)"
+
+
 def qualified(schema: str, table: str) -> str:
     """A table's name with its schema, quoted."""
     return f"{identifier(schema)}.{identifier(table)}"
@@ -61,16 +64,44 @@ def begin(feed: Feed, schema: str, *, statement_timeout_seconds: float, lock_tim
 
 def copy_rows(feed: Feed, schema: str, asked: Conditions, *, server_version: int) -> str:
     """COPY of the feed's rows in key order: every column cast to text, then the row hash over exactly these texts."""
-    texts = [_text(feed, column) for column in feed.columns]
-    named = [f"{text} AS {identifier(column)}" for text, column in zip(texts, feed.columns, strict=True)]
-    columns = f"{', '.join(named)}, {_row_hash(texts, server_version)} AS {ROW_HASH}"
     # No value is ever part of this text: names go through `identifier`, values through set_config.
-    return (
-        f"COPY (SELECT {columns} FROM {_from(feed, schema)} "  # nosec B608
+    return _copy(
+        f"SELECT {_columns(feed, server_version)} FROM {_from(feed, schema)} "
         f"WHERE {' AND '.join(_where(feed, asked))} "
-        f"ORDER BY {_TABLE}.{identifier(feed.key)} LIMIT current_setting('totes.limit')::bigint) "
-        "TO STDOUT WITH (FORMAT text, ENCODING 'UTF8')"
+        f"ORDER BY {_key(feed)} LIMIT current_setting('totes.limit')::bigint"
     )
+
+
+def copy_rows_of_keys(feed: Feed, schema: str, *, server_version: int) -> str:
+    """COPY of the rows whose keys `totes.keys` names, in key order, as `copy_rows` does."""
+    return _copy(
+        f"SELECT {_columns(feed, server_version)} FROM {_from(feed, schema)} "
+        f"WHERE {_key(feed)} = ANY(current_setting('totes.keys')::bigint[]) ORDER BY {_key(feed)}"
+    )
+
+
+def copy_hashes(feed: Feed, schema: str, *, server_version: int) -> str:
+    """COPY of every row's key and row hash, in no order."""
+    row_hash = _row_hash(_texts(feed), server_version)
+    return _copy(f"SELECT {_key(feed)}, {row_hash} FROM {_from(feed, schema)}")
+
+
+def _copy(query: str) -> str:
+    return f"COPY ({query}) TO STDOUT WITH (FORMAT text, ENCODING 'UTF8')"
+
+
+def _columns(feed: Feed, server_version: int) -> str:
+    texts = _texts(feed)
+    named = [f"{text} AS {identifier(column)}" for text, column in zip(texts, feed.columns, strict=True)]
+    return f"{', '.join(named)}, {_row_hash(texts, server_version)} AS {ROW_HASH}"
+
+
+def _key(feed: Feed) -> str:
+    return f"{_TABLE}.{identifier(feed.key)}"
+
+
+def _texts(feed: Feed) -> list[str]:
+    return [_text(feed, column) for column in feed.columns]
 
 
 def _text(feed: Feed, column: str) -> str:
@@ -111,7 +142,7 @@ def _from(feed: Feed, schema: str) -> str:
 
 
 def _where(feed: Feed, asked: Conditions) -> list[str]:
-    terms = [f"{_TABLE}.{identifier(feed.key)} > current_setting('totes.after')::bigint"]
+    terms = [f"{_key(feed)} > current_setting('totes.after')::bigint"]
     if asked.look_back is not None:
         # Each table's own condition, not one on the greatest, so that an index on last_updated serves.
         own = (

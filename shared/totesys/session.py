@@ -15,11 +15,11 @@ from typing import Any, NoReturn
 from pg8000.native import InterfaceError
 
 from contracts.feeds import Feed
-from services.poller import catalog, sql
-from services.poller.reading import Conditions, Snapshot, Transaction, Vitals
 from shared.checkpoint import SourceIdentity
 from shared.errors import PipelineError, SourceUnavailable
-from shared.postgres import Connection, DatabaseError, Sink, copy_out, explain, hang_up, rows_of
+from shared.postgres import Connection, DatabaseError, Sink, as_array, copy_out, explain, hang_up, rows_of
+from shared.totesys import catalog, sql
+from shared.totesys.snapshot import Conditions, Snapshot, Transaction, Vitals
 
 _BUSY = frozenset({"55P03", "57014"})
 """SQLSTATEs of a lock or a statement that took too long: another round may succeed."""
@@ -141,6 +141,15 @@ class Source:
         )
         text = sql.copy_rows(feed, self._schema, asked, server_version=self._version)
         return copy_out(self._session, text, sink)
+
+    def copy_hashes(self, feed: Feed, sink: Sink) -> int:
+        """Stream key and row hash of the whole feed out of the open snapshot; the number of rows."""
+        return copy_out(self._session, sql.copy_hashes(feed, self._schema, server_version=self._version), sink)
+
+    def copy_keys(self, feed: Feed, keys: Sequence[int], sink: Sink) -> int:
+        """Stream the rows of these keys, in their order, out of the open snapshot; the number of those found."""
+        rows_of(self._session, sql.SET_KEYS, keys=as_array(keys))
+        return copy_out(self._session, sql.copy_rows_of_keys(feed, self._schema, server_version=self._version), sink)
 
     @property
     def _session(self) -> Connection:

@@ -1,0 +1,32 @@
+"""The function as Lambda runs it: composed from settings alone."""
+
+import pytest
+
+from services.reconciler import handler
+from tests.reconciler.conftest import LOADER, Pipeline
+
+
+def test_an_invocation_reconciles_and_answers_what_it_found(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    aws = pipeline.aws
+    for name, value in {
+        "ARCHIVE_BUCKET": aws.archive,
+        "CONTROL_BUCKET": aws.control,
+        "CHANGES_QUEUE_URL": aws.changes,
+        "SETTLE_SECONDS": "0",
+        "LOG_LEVEL": "CRITICAL",
+    }.items():
+        monkeypatch.setenv(f"TOTES_{name}", value)
+    aws.secrets.create_secret(Name="totes/source", SecretString=pipeline.bench.totesys.reader_dsn)
+    loader_dsn = pipeline.warehouse_dsn.replace("postgres@", f"{LOADER}@")
+    aws.secrets.create_secret(Name="totes/warehouse", SecretString=loader_dsn)
+    pipeline.source("DELETE FROM sales_order WHERE sales_order_id = 7")
+    handler._reconciler.cache_clear()
+
+    answers = [handler.handler({}, None) for _ in range(2)]
+
+    assert [answer["feeds"]["sales_order"]["deleted"] for answer in answers] == [1, 0]
+    assert answers[1]["total"]["repeated"] == 1
+    assert answers[0]["skipped"] == {}
+    pipeline.deliver()
+    assert pipeline.rows("SELECT count(*) FROM current_sales_order") == [[29]]
+    handler._reconciler.cache_clear()
