@@ -205,6 +205,24 @@ def migrate(
     typer.echo(f"The schema {name} is up to date: {done}.")
 
 
+@app.command()
+def rebase(
+    *,
+    source_changed: Annotated[
+        bool, typer.Option("--source-changed", help="Yes, the source was restored, promoted or replaced on purpose.")
+    ] = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Accept another source in a running stack: begin a new generation and read every feed whole again."""
+    from services.ops.rebase import rebase as accept
+    from services.ops.running import checkpoints_of, describe
+
+    if not source_changed:
+        raise ConfigurationError("Expected --source-changed, which says that the change of the source is meant.")
+    generation = accept(checkpoints_of(describe(UpOptions.of(state_dir=state_dir).state_dir)))
+    typer.echo(f"Generation {generation} begins with the next poll, within a minute; every feed is read whole again.")
+
+
 def _exit_code(error: PipelineError) -> int:
     """The class decides."""
     if isinstance(error, ConfigurationError):

@@ -1,6 +1,6 @@
-"""A running stack seen from outside: its description becomes the adapters that its status is read through.
+"""A running stack seen from outside: its description becomes the adapters through which it is read and moved.
 
-Invariant: it only looks. Light to import, because `totes status` should answer at once.
+Invariant: building the adapters changes nothing. Light to import, because `totes status` should answer at once.
 """
 
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from services.local.description import StackDescription, read_description
 from services.ops.status import Collector, Places, Status, Warehouse, WorkQueue
+from shared.checkpoint import CheckpointStore
 from shared.errors import ConfigurationError, Unavailable
 from shared.objects import ObjectStore
 from shared.queues import Queue
@@ -19,11 +20,20 @@ class NothingRuns(Unavailable):
 
 def read_status(state_dir: Path) -> Status:
     """How the stack of that folder is. Raises NothingRuns."""
+    return collector_of(describe(state_dir)).collect()
+
+
+def describe(state_dir: Path) -> StackDescription:
+    """What runs in that folder. Raises NothingRuns."""
     try:
-        description = read_description(state_dir)
+        return read_description(state_dir)
     except ConfigurationError as exc:
         raise NothingRuns(str(exc)) from exc
-    return collector_of(description).collect()
+
+
+def checkpoints_of(description: StackDescription) -> CheckpointStore:
+    """The poller's checkpoint."""
+    return CheckpointStore(ObjectStore(description.client("s3")), description.buckets["control"])
 
 
 def collector_of(description: StackDescription) -> Collector:

@@ -4,7 +4,7 @@ Invariant: it only reads. A part that does not answer is left out and named in `
 """
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +32,8 @@ LISTED_KEYS = 2_000
 """Objects of one feed looked at for the oldest; listings are in order, so the oldest come first."""
 STATEMENT_TIMEOUT_SECONDS = 30.0
 LOCK_TIMEOUT_SECONDS = 5.0
+SILENT_SECONDS = 90.0
+"""Longer than the schedule's minute and a slow round of all feeds."""
 QUARANTINE = "_quarantine"
 """Folder of the rows that broke their contract, in the processed bucket."""
 _LOST = (InterfaceError, OSError, struct.error)
@@ -125,6 +127,17 @@ class Loaded:
 
     rows: int = 0
     quarantined: int = 0
+
+
+def silence(feeds: Iterable[FeedStatus], *, paused: bool, running_seconds: float) -> Iterator[str]:
+    """A sentence where no feed was read for longer than any poll takes: the source may be away, or another one."""
+    lags = [running_seconds if feed.lag_seconds is None else feed.lag_seconds for feed in feeds if not feed.stopped]
+    silent_seconds = min([running_seconds, *lags])
+    if lags and not paused and silent_seconds > SILENT_SECONDS:
+        yield (
+            f"Nothing was read from the source for {silent_seconds:.0f} s: the poller's log says why (totes-poller; on "
+            "the embedded stack, aws.log in its state folder)."
+        )
 
 
 class Warehouse:
@@ -230,10 +243,13 @@ class Collector:
         )
         quarantined = _read(self._archived_only, nothing_loaded, notes)
         queues = _read(lambda: self._queues(now, notes), no_queues, notes)
+        feeds = {feed.name: _feed_status(feed, checkpoint, loaded | quarantined, now=now) for feed in FEEDS.values()}
+        running_seconds = (now - self._places.running_since).total_seconds()
+        notes.extend(silence(feeds.values(), paused=checkpoint.paused, running_seconds=running_seconds))
         return Status(
             at=now,
             paused=checkpoint.paused,
-            feeds={feed.name: _feed_status(feed, checkpoint, loaded | quarantined, now=now) for feed in FEEDS.values()},
+            feeds=feeds,
             queues=queues,
             freshness=freshness,
             notes=tuple(dict.fromkeys(notes)),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contracts.feeds import FEEDS
 from contracts.messages import ChangeBatchData, ObjectRef, Operation, Origin, Position, archive_key, batch_id
 from services.loader.migrate import migrate
-from services.ops.status import WINDOW_SECONDS, Collector, Places, Status, Warehouse, WorkQueue
+from services.ops.status import WINDOW_SECONDS, Collector, FeedStatus, Places, Status, Warehouse, WorkQueue, silence
 from services.ops.summary import count_source, count_stars, first_row
 from shared.checkpoint import Checkpoint, CheckpointStore, FeedState
 from shared.errors import Unavailable
@@ -122,7 +122,7 @@ def world(aws: Aws, migrated: str) -> Iterator[World]:
 
 
 def test_a_pipeline_that_has_done_nothing_yet_has_a_status(world: World) -> None:
-    status = world.collect()
+    status = world.collect(places=replace(world.places, running_since=NOW))
 
     assert status.notes == ()
     assert list(status.feeds) == list(FEEDS)
@@ -151,6 +151,28 @@ def test_a_source_clock_ahead_of_ours_is_no_negative_lag(world: World) -> None:
     CheckpointStore(world.places.objects, world.aws.control).move(Checkpoint(feeds={"payment": state}))
 
     assert world.collect().feeds["payment"].lag_seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("lag_seconds", "running_seconds", "paused", "said"),
+    [
+        (91, 91, False, True),
+        (None, 91, False, True),
+        (89, 91, False, False),
+        (3600, 5, False, False),
+        (91, 91, True, False),
+    ],
+)
+def test_a_poller_that_is_silent_for_long_is_noted(
+    lag_seconds: float | None, running_seconds: float, paused: bool, said: bool
+) -> None:
+    known = {"rows_captured": 0, "rows_loaded": 0, "rows_quarantined": 0, "as_of": None, "generation": 1, "revision": 1}
+    stopped = FeedStatus(**known, lag_seconds=3600, stopped="Why.", star_table=None)
+    feed = FeedStatus(**known, lag_seconds=lag_seconds, stopped=None, star_table=None)
+
+    notes = list(silence([stopped, feed], paused=paused, running_seconds=running_seconds))
+
+    assert [note.split(" s: ")[0] for note in notes] == ["Nothing was read from the source for 91"] * said
 
 
 def test_quarantine_of_a_feed_without_a_star_table_is_counted_from_its_objects(world: World) -> None:
@@ -259,7 +281,8 @@ def test_percentiles_are_over_rows_by_nearest_rank(world: World, batches: list[t
 
 def test_a_warehouse_that_is_away_leaves_the_rest_to_be_seen(world: World) -> None:
     world.places.changes.queue.send(["waiting"])
-    away = replace(world.places, warehouse=Warehouse("postgresql://loader@127.0.0.1:1/warehouse", SCHEMA))
+    elsewhere = Warehouse("postgresql://loader@127.0.0.1:1/warehouse", SCHEMA)
+    away = replace(world.places, warehouse=elsewhere, running_since=NOW)
 
     status = world.collect(places=away)
 
@@ -274,7 +297,8 @@ def test_a_session_that_broke_is_opened_again(world: World) -> None:
     with open_connection(world.dsn) as connection:
         connection.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'totes status'")
 
-    first, second = world.collect(), world.collect()
+    places = replace(world.places, running_since=NOW)
+    first, second = world.collect(places=places), world.collect(places=places)
 
     assert len(first.notes) <= 1
     assert second.notes == ()

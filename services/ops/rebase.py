@@ -1,0 +1,33 @@
+"""Accept another source: a restored, promoted or replaced totesys, which the poller refuses on its own.
+
+Invariant: everything read from now on is newer than all that came before, because its generation is; so every feed is
+read whole again, and what the new source lacks is found by the reconciler. Rebasing twice costs a second reading.
+"""
+
+from contracts.feeds import FEEDS
+from shared.checkpoint import Checkpoint, CheckpointStore, FeedState
+from shared.errors import CheckpointConflict, PipelineError
+
+TRIES = 20
+"""Against a poller that moves the checkpoint too."""
+
+
+def rebased(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint that knows no source yet, in a new generation; objects are numbered on from where they were."""
+    feeds = {name: checkpoint.feed(name) for name in FEEDS}
+    return Checkpoint(
+        generation=checkpoint.generation + 1,
+        feeds={name: FeedState(page=one.page, rows_captured=one.rows_captured) for name, one in feeds.items()},
+    )
+
+
+def rebase(store: CheckpointStore) -> int:
+    """Move the checkpoint on; the new generation. Raises PipelineError where a poller was always faster."""
+    for _ in range(TRIES):
+        moved = rebased(store.load())
+        try:
+            store.move(moved)
+        except CheckpointConflict:
+            continue
+        return moved.generation
+    raise PipelineError(f"A poller moved the checkpoint {TRIES} times meanwhile: try again.")
