@@ -20,6 +20,8 @@ ROW_HASH = "_row_hash"
 """The column after the contract's own in a changed batch: the source's hash of the row, a bigint."""
 ENVELOPE = "envelope"
 """The entry of an archive object's metadata that holds its change batch, so that the archive explains itself."""
+QUARANTINE = "_quarantine"
+"""The quarantine's folder in the processed bucket; no star table begins with an underscore."""
 
 
 class Operation(StrEnum):

@@ -23,9 +23,9 @@ from shared import parquet
 from shared.consumer import Answer, Delivery, Event, consume
 from shared.errors import ConfigurationError, MalformedMessage, ObjectStoreUnavailable, PipelineError, Unavailable
 from shared.objects import ObjectStore
-from shared.postgres import Connection, Dsn, connect
+from shared.postgres import Connection
 from shared.queues import Queue
-from shared.secrets import Secrets
+from shared.secrets import Secrets, connect_by_secret
 from shared.settings import Settings
 from shared.telemetry import Logger, logger
 
@@ -140,29 +140,6 @@ def groups(received: Iterable[Received]) -> list[list[Received]]:
     return ordered + [[item] for item in alone]
 
 
-def connect_warehouse(secrets: Secrets, settings: Settings) -> Connection:
-    """Open a session; if the DSN is refused and its secret holds another by now, once more with that one."""
-    name = settings.warehouse_secret
-    dsn = secrets.get(name)
-    try:
-        return _connect(dsn, settings)
-    except ConfigurationError:
-        secrets.forget(name)
-        rotated = secrets.get(name)
-        if rotated == dsn:
-            raise
-        return _connect(rotated, settings)
-
-
-def _connect(dsn: str, settings: Settings) -> Connection:
-    return connect(
-        Dsn.parse(dsn),
-        application_name=APPLICATION_NAME,
-        statement_timeout_seconds=settings.statement_timeout_seconds,
-        lock_timeout_seconds=settings.warehouse_lock_timeout_seconds,
-    )
-
-
 @dataclass(frozen=True)
 class Composition:
     """The function's parts, built once an execution environment."""
@@ -177,11 +154,21 @@ def compose() -> Composition:
     """Build the adapters from settings; nothing connects to the warehouse yet."""
     settings = Settings()
     secrets, sqs = Secrets(boto3.client("secretsmanager")), boto3.client("sqs")
-    warehouse = Warehouse(lambda: connect_warehouse(secrets, settings), settings.warehouse_schema)
+    warehouse = Warehouse(lambda: _connect(secrets, settings), settings.warehouse_schema)
     return Composition(
         Loader(ObjectStore(boto3.client("s3")), warehouse, logger("loader", settings.log_level)),
         Queue(sqs, settings.loads_queue_url),
         Queue(sqs, settings.dead_letter_queue_url),
+    )
+
+
+def _connect(secrets: Secrets, settings: Settings) -> Connection:
+    return connect_by_secret(
+        secrets,
+        settings.warehouse_secret,
+        application_name=APPLICATION_NAME,
+        statement_timeout_seconds=settings.statement_timeout_seconds,
+        lock_timeout_seconds=settings.warehouse_lock_timeout_seconds,
     )
 
 

@@ -16,6 +16,7 @@ from pg8000.native import InterfaceError
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from contracts.feeds import FEEDS, Feed
+from contracts.messages import QUARANTINE
 from services.ops import backlog
 from services.ops.backlog import Archived, Oldest
 from shared.checkpoint import Checkpoint, CheckpointStore
@@ -34,7 +35,6 @@ STATEMENT_TIMEOUT_SECONDS = 30.0
 LOCK_TIMEOUT_SECONDS = 5.0
 SILENT_SECONDS = 90.0
 """Longer than the schedule's minute and a slow round of all feeds."""
-QUARANTINE = "_quarantine"
 """Folder of the rows that broke their contract, in the processed bucket."""
 _LOST = (InterfaceError, OSError, struct.error)
 """What pg8000 raises where a connection breaks off; struct.error in the middle of a message."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from contracts.columnar import Validated, validate
 from contracts.feeds import FEEDS, Feed
-from contracts.messages import ROW_HASH, ChangeBatch, LoadBatch, LoadBatchData, ObjectRef, Operation
+from contracts.messages import QUARANTINE, ROW_HASH, ChangeBatch, LoadBatch, LoadBatchData, ObjectRef, Operation
 from contracts.star import StarRow
 from services.transform.archive import Column, decode
 from services.transform.quarantine import json_lines, refuse_drift
@@ -25,9 +25,6 @@ from shared.objects import ObjectStore, sha256
 from shared.parquet import Array, write, write_keys
 from shared.queues import Queue
 from shared.telemetry import Logger
-
-QUARANTINE = "_quarantine"
-"""First folder of the quarantine in the processed bucket; no star table begins with an underscore."""
 
 
 @dataclass(frozen=True)
