@@ -46,7 +46,7 @@ imports: dev-setup ## Check that the layers import only what they may.
 	@$(BIN)/lint-imports
 
 e2e: dev-setup ## Run the tests that need the embedded stack or another server.
-	@echo "Whole stacks, started, killed and compared with an oracle (about 6 minutes on 2 cores)"
+	@echo "Whole stacks, started, killed and compared with an oracle (about 5 minutes on 2 cores)"
 	@$(BIN)/pytest -m slow -n 2 --dist loadgroup --durations=10
 
 docs: dev-setup ## Check that every command in README and docs exists and every link leads somewhere.

@@ -132,7 +132,7 @@ class ChangeBatch(CloudEvent):
         """Wrap what was archived; the same data always gives the same id."""
         return cls(
             id=batch_id(data),
-            source="/totes/poller",
+            source="/totes/reconciler" if data.origin is Origin.REPAIR else "/totes/poller",
             type=f"totesys.{data.feed}.{data.operation}.v{data.position.contract}",
             subject=data.feed,
             time=data.as_of,

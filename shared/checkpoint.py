@@ -85,7 +85,7 @@ class Checkpoint(State):
     resting: bool = False
     """The owner has ended its invocation in good order: anyone may take over without waiting for the lease."""
     paused: bool = False
-    """Set by an operator: whoever polls stops."""
+    """Set to drain the queues: whoever polls stops."""
     generation: int = 1
     identity: SourceIdentity | None = None
     stats_reset: datetime | None = None

@@ -12,7 +12,6 @@ from shared.postgres import identifier
 DATES = "dim_date"
 """The one dimension without a feed: its rows are made here, so they carry no position."""
 FACTS = tuple(table for table in STAR_TABLES if table.kind() is Kind.FACT)
-DIMENSIONS = tuple(table for table in STAR_TABLES if table.kind() is Kind.DIMENSION and table.table != DATES)
 POSITION = ("_generation", "_revision", "_contract")
 """What decides who is newer, as columns of a star table or of a stage."""
 SEEN_POSITION = ("generation", "revision", "contract")

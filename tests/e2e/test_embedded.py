@@ -223,6 +223,19 @@ def test_a_second_up_beside_a_running_one_is_refused_in_a_sentence(stack: Stack)
     assert len(answer.stderr.strip().splitlines()) == 1
 
 
+def test_a_rebase_reads_every_feed_anew_in_a_new_generation(stack: Stack) -> None:
+    before = stack.up.status()["feeds"]["sales_order"]["generation"]
+
+    assert totes("rebase", "--source-changed", folder=stack.up.folder).returncode == 0
+
+    def renewed() -> bool:
+        feeds = stack.up.status().get("feeds", {}).values()
+        return bool(feeds) and all(feed["generation"] == before + 1 for feed in feeds)
+
+    stack.up.until("every feed to be read in the new generation", renewed)
+    stack.until_equal()
+
+
 def test_a_killed_up_is_brought_down_and_a_second_one_loses_nothing(tmp_path: Path) -> None:
     with running(tmp_path, "--simulate", "20", "--poll-interval", "0.25", "--orders", "200") as stack:
         stack.up.until("changes to flow", lambda: stack.up.status().get("freshness", {}).get("samples", 0) > 20)
@@ -246,10 +259,20 @@ def test_a_killed_up_is_brought_down_and_a_second_one_loses_nothing(tmp_path: Pa
     assert processes_of(tmp_path) == []
 
 
-def test_simulated_life_ends_equal_to_the_oracle_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_simulated_run_captures_and_loads_all_that_was_committed_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with running(tmp_path, "--simulate", "30", "--poll-interval", "0.25", "--orders", "300") as stack:
         stack.up.until("changes to flow", lambda: stack.up.status().get("freshness", {}).get("samples", 0) > 200)
         assert stack.up.interrupt() == 0
 
+    output = (tmp_path / "up.log").read_text()
+    assert "Drained: everything captured is loaded" in output
+    for feed in ("sales_order", "purchase_order", "transaction", "payment", "design"):
+        in_source, captured, loaded = _numbers(output, feed)
+        assert in_source <= captured <= loaded, feed
     assert processes_of(tmp_path) == []
-    assert "sales_order" in (tmp_path / "up.log").read_text()
+
+
+def _numbers(output: str, feed: str) -> list[int]:
+    """A feed's line of the summary: rows in the source, captured, loaded."""
+    line = next(line for line in output.splitlines() if line.split()[:1] == [feed])
+    return [int(word.replace(",", "")) for word in line.split()[1:4]]
