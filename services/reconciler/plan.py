@@ -8,10 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
-LARGEST_SHARE_DELETED = 0.2
-"""Of a feed's live rows, that one run may delete: more looks like a mistake, in the source or in a grant."""
-ALWAYS_DELETABLE = 19
-"""Rows that may go whatever their share: small tables lose a fifth of their rows on an ordinary day."""
+from shared.deletions import too_many
 
 
 class Kind(StrEnum):
@@ -101,11 +98,6 @@ def _kind(row_hash: int | None, held: Newest) -> Kind | None:
     if not held.live:
         return Kind.MISSING
     return None if held.row_hash == row_hash else Kind.STALE
-
-
-def too_many(extra: int, live: int) -> bool:
-    """Whether so many deletions of a feed with `live` rows in the warehouse must be asked for first."""
-    return extra > max(ALWAYS_DELETABLE, LARGEST_SHARE_DELETED * live)
 
 
 def repairable(confirmed: Iterable[Drift], last: Mapping[int, Drift], *, live: int) -> tuple[tuple[Drift, ...], Totals]:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.reconciler.plan import Comparison, Drift, Kind, Newest, Totals, repairable, too_many
+from services.reconciler.plan import Comparison, Drift, Kind, Newest, Totals, repairable
+from shared.deletions import too_many
 
 KEYS = st.integers(1, 6)
 HASHES = st.integers(0, 2)
