@@ -1,9 +1,36 @@
 """Names of the warehouse's own bookkeeping, for whoever writes it (the loader) and whoever reads it. Pure text."""
 
+from collections.abc import Iterable
+
 from contracts.star import StarRow
 from shared.postgres import identifier
+
+POSITION = ("_generation", "_revision", "_contract")
+"""What decides who is newer, as columns of a star table or of a stage."""
+SEEN_POSITION = ("generation", "revision", "contract")
+"""The same as columns of a `_seen_` table."""
 
 
 def seen_table(fact: type[StarRow]) -> str:
     """The bookkeeping table of a fact's observations."""
     return str(identifier("_seen_" + fact.key.removesuffix("_id")))
+
+
+def columns_of(table: type[StarRow]) -> list[str]:
+    """The predefined columns, quoted, in their order, without a fact's record id."""
+    return [identifier(column.name) for column in table.columns()]
+
+
+def listed(names: Iterable[str], alias: str = "") -> str:
+    """A comma separated list, each name behind the alias if one is given."""
+    return ", ".join(f"{alias}.{name}" if alias else name for name in names)
+
+
+def row(names: Iterable[str], alias: str) -> str:
+    """A row of an alias's columns, to be compared with another."""
+    return f"({listed(names, alias)})"
+
+
+def star_hash(table: type[StarRow], alias: str = "") -> str:
+    """The hash of a star row, computed by the warehouse alike when staging and when checking."""
+    return f"hash_record_extended(ROW({listed(columns_of(table), alias)}), 0)"

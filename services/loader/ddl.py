@@ -7,17 +7,8 @@ migration fails. Print it, and take what the next migration needs: `python -m se
 from collections.abc import Iterator
 
 from contracts.star import STAR_TABLES, Column, Kind, StarRow
-from services.loader.schema import (
-    DATES,
-    FACTS,
-    POSITION,
-    SEEN_POSITION,
-    columns_of,
-    feed_of,
-    listed,
-    row,
-)
-from shared.bookkeeping import seen_table
+from services.loader.schema import DATES, FACTS, feed_of
+from shared.bookkeeping import POSITION, SEEN_POSITION, columns_of, listed, row, seen_table
 from shared.postgres import identifier, literal
 
 _FACT_BOOKKEEPING = (

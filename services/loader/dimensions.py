@@ -11,8 +11,9 @@ from functools import cache
 
 from contracts.star import STAR_TABLES, Column, StarRow
 from services.loader.history import refuse_conflict
-from services.loader.schema import DATES, POSITION, columns_of, listed, row, unknown
+from services.loader.schema import DATES, unknown
 from services.loader.staging import stage_table
+from shared.bookkeeping import POSITION, columns_of, listed, row, star_hash
 from shared.postgres import Connection, identifier
 
 _CONTENT = (*POSITION, "_row_hash", "_star_hash", "_seen_at")
@@ -27,11 +28,17 @@ class DimensionSql:
     update_content: str
     find_conflict: str
     update_deletion: str
+    restore: str
 
 
-def merge(connection: Connection, dimension: type[StarRow]) -> None:
-    """Merge the staged rows and deletions. Raises PositionConflict where one key has two rows at one position."""
+def merge(connection: Connection, dimension: type[StarRow], *, repairs: bool = False) -> None:
+    """Merge the staged rows and deletions. `repairs`: some of them came to mend what was changed by hand.
+
+    Raises PositionConflict where one key has two rows at one position.
+    """
     sql = dimension_sql(dimension)
+    if repairs:
+        connection.run(sql.restore)
     connection.run(sql.insert_members)
     connection.run(sql.update_content)
     refuse_conflict(connection, dimension, sql.find_conflict)
@@ -52,6 +59,7 @@ def dimension_sql(dimension: type[StarRow]) -> DimensionSql:
         update_content=_update_content(dimension),
         find_conflict=_find_conflict(dimension),
         update_deletion=_update_deletion(dimension),
+        restore=_restore(dimension),
     )
 
 
@@ -123,6 +131,16 @@ UPDATE {identifier(dimension.table)} d SET (_deleted_generation, _deleted_revisi
  WHERE d.{key} = n.{key}
    AND (d._deleted_generation IS NULL
         OR (d._deleted_generation, d._deleted_revision) < (n._generation, n._revision))"""
+
+
+def _restore(dimension: type[StarRow]) -> str:
+    key, columns = identifier(dimension.key), columns_of(dimension)
+    return f"""
+-- A member whose columns are no longer those of its star hash gets them back from an equal row that was staged.
+UPDATE {identifier(dimension.table)} d SET ({listed(columns)}) = ({listed(columns, "b")})
+  FROM {stage_table(dimension)} b
+ WHERE NOT b._deleted AND d.{key} = b.{key} AND d._star_hash = b._star_hash
+   AND {star_hash(dimension, "d")} <> b._star_hash"""
 
 
 def _infer(dimension: type[StarRow], wanted: str) -> str:

@@ -2,16 +2,16 @@
 
 Invariant: for any order and repetition of the same observations, the same rows at the same positions. Works on the
 stage of one transaction (READ COMMITTED, the star table's advisory lock taken first). A replayed observation adds
-nothing; a late one may move a row to an earlier position or split a run; no row is ever deleted.
+nothing; a late one may move a row to an earlier position or split a run; no row is ever deleted. A repair also gives
+back what somebody changed or deleted in the fact by hand.
 """
 
 from dataclasses import dataclass
 from functools import cache
 
 from contracts.star import StarRow
-from services.loader.schema import POSITION, SEEN_POSITION, columns_of, listed, row
 from services.loader.staging import stage_table
-from shared.bookkeeping import seen_table
+from shared.bookkeeping import POSITION, SEEN_POSITION, columns_of, listed, row, seen_table, star_hash
 from shared.errors import PositionConflict
 from shared.postgres import Connection, identifier, rows_of
 
@@ -23,14 +23,16 @@ class FactSql:
     keep_observations: str
     keep_earlier_sight: str
     find_conflict: str
+    look_again: str
     find_touched: str
     move_rows: str
     insert_heads: str
     copy_heads: str
+    restore: str
 
 
-def keep_history(connection: Connection, fact: type[StarRow], staged: int) -> int:
-    """Merge the staged observations; the number of versions inserted.
+def keep_history(connection: Connection, fact: type[StarRow], staged: int, *, repairs: bool = False) -> int:
+    """Merge the staged observations; the number of versions inserted. `repairs`: some of them came to mend.
 
     Raises PositionConflict where one key has two star hashes at one position.
     """
@@ -39,6 +41,9 @@ def keep_history(connection: Connection, fact: type[StarRow], staged: int) -> in
     if fresh < staged:
         connection.run(sql.keep_earlier_sight)
         refuse_conflict(connection, fact, sql.find_conflict)
+    if repairs:
+        connection.run(sql.restore)
+        fresh += _count(connection, sql.look_again)
     touched = _count(connection, sql.find_touched)
     if touched == fresh:
         return _count(connection, sql.insert_heads)
@@ -62,10 +67,12 @@ def fact_sql(fact: type[StarRow]) -> FactSql:
         keep_observations=_keep_observations(fact),
         keep_earlier_sight=_keep_earlier_sight(fact),
         find_conflict=_find_conflict(fact),
+        look_again=_look_again(fact),
         find_touched=_find_touched(fact),
         move_rows=_move_rows(fact),
         insert_heads=_insert_heads(fact),
         copy_heads=_copy_heads(fact),
+        restore=_restore(fact),
     )
 
 
@@ -105,6 +112,26 @@ SELECT s.key, {listed(SEEN_POSITION, "s")}
   FROM {stage_table(fact)} b JOIN {seen_table(fact)} s ON {_seen_place("s")} = {_place(fact, "b")}
  WHERE b._star_hash IS DISTINCT FROM s.star_hash
  LIMIT 1"""
+
+
+def _look_again(fact: type[StarRow]) -> str:
+    key = identifier(fact.key)
+    return f"""
+-- A repair is looked at although it repeats what was seen: the version it speaks of may have been deleted by hand.
+INSERT INTO stage_fresh
+SELECT DISTINCT {key}, {listed(POSITION)}, _star_hash FROM {stage_table(fact)} b
+ WHERE NOT EXISTS (SELECT FROM stage_fresh s WHERE {_seen_place("s")} = {_place(fact, "b")})"""
+
+
+def _restore(fact: type[StarRow]) -> str:
+    key, columns = identifier(fact.key), columns_of(fact)
+    return f"""
+-- Versions whose columns are no longer those of their star hash get them back from an equal row that was staged.
+UPDATE {identifier(fact.table)} f SET ({listed(columns)}, _star_hash) = ({listed(columns, "b")}, b._star_hash)
+  FROM {stage_table(fact)} b
+ WHERE NOT b._deleted AND f.{key} = b.{key}
+   AND (f._star_hash = b._star_hash OR {_place(fact, "f")} = {_place(fact, "b")})
+   AND {star_hash(fact, "f")} <> b._star_hash"""
 
 
 def _find_touched(fact: type[StarRow]) -> str:

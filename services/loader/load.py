@@ -7,7 +7,7 @@ does nothing; batches in any order end in the same tables.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contracts.messages import LoadBatchData
+from contracts.messages import LoadBatchData, Origin
 from contracts.star import Kind, StarRow
 from services.loader import dimensions, history
 from services.loader.staging import Load, stage
@@ -39,19 +39,20 @@ def _load(connection: Connection, table: type[StarRow], by_id: dict[str, Load]) 
     there = {found for (found,) in rows_of(connection, _FIND_LOADED, ids=list(by_id))}
     new = [load for batch_id, load in by_id.items() if batch_id not in there]
     rows = sum(stage(connection, table, load) for load in new)
-    versions = _merge(connection, table, rows) if rows else 0
+    repairs = any(load.batch.data.origin is Origin.REPAIR for load in new)
+    versions = _merge(connection, table, rows, repairs=repairs) if rows else 0
     for item in new:
         _keep(connection, item.batch.id, item.batch.data)
     return Report(tuple(load.batch.id for load in new), tuple(sorted(there)), rows, versions)
 
 
-def _merge(connection: Connection, table: type[StarRow], rows: int) -> int:
+def _merge(connection: Connection, table: type[StarRow], rows: int, *, repairs: bool) -> int:
     """Bring the stage into the star table; the number of fact versions inserted."""
     if table.kind() is Kind.DIMENSION:
-        dimensions.merge(connection, table)
+        dimensions.merge(connection, table, repairs=repairs)
         return 0
     dimensions.infer_members(connection, table)
-    return history.keep_history(connection, table, rows)
+    return history.keep_history(connection, table, rows, repairs=repairs)
 
 
 def _keep(connection: Connection, batch_id: str, data: LoadBatchData) -> None:

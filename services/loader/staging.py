@@ -13,7 +13,7 @@ import numpy as np
 
 from contracts.messages import ROW_HASH, LoadBatch, LoadBatchData, Operation
 from contracts.star import Column, Kind, StarRow
-from services.loader.schema import POSITION, listed, star_hash
+from shared.bookkeeping import POSITION, listed, star_hash
 from shared.errors import CorruptObject
 from shared.parquet import Array
 from shared.postgres import Connection, copy_in, identifier

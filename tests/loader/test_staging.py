@@ -191,7 +191,7 @@ def test_a_deletion_stages_its_key_alone(star: Star) -> None:
 
 def test_the_star_hash_of_a_stored_version_can_be_computed_again(star: Star) -> None:
     """A deep check compares what is stored with what was staged, by the same expression."""
-    from services.loader.schema import star_hash
+    from shared.bookkeeping import star_hash
 
     rows = [{**PAYMENT, "payment_id": n, "created_time": time(9, 30, n)} for n in range(50)]
 
