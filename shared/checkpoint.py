@@ -35,13 +35,16 @@ class Horizon(State):
     """What one snapshot of a feed saw, so that the next read finds all that became visible since.
 
     `clock` is the source's clock just before the snapshot; `open` maps each transaction that was open then to the
-    earliest moment at which it may have begun; `xmax` and `xip` are the snapshot's, widened to 64 bits.
+    earliest moment at which it may have begun; `xmax` and `xip` are the snapshot's, widened to 64 bits. They tell
+    what is new only within the generation they were taken in.
     """
 
     clock: AwareDatetime
     xmax: int
     xip: tuple[int, ...] = ()
     open: Mapping[str, AwareDatetime] = Field(default_factory=dict)
+    generation: int = 0
+    """0: written before horizons said so; no generation is equal to it."""
 
 
 class Read(State):

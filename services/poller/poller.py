@@ -15,10 +15,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from contracts.feeds import Feed
 from contracts.messages import Origin
 from services.poller import reading
+from services.poller.census import Census, Keys
 from services.poller.reading import Claim, Memory, Pace, Rules
 from services.poller.uncovered import publish_uncovered
-from shared.archive import Circumstances, Page, Pages, Publisher
+from shared.archive import Circumstances, Page, Pages, Publisher, deletions
 from shared.checkpoint import LEAST_KEY, Checkpoint, CheckpointStore, FeedState, Horizon, Read
+from shared.deletions import too_many
 from shared.errors import CheckpointConflict, ConfigurationError
 from shared.settings import Settings
 from shared.telemetry import Logger
@@ -81,6 +83,7 @@ class Poller:
         self._now = now
         self._checkpoint = Checkpoint()
         self._memories = {feed.name: Memory() for feed in feeds}
+        self._censuses = {feed.name: Census() for feed in feeds}
         self._scans: dict[str, Read] = {}
         self._paces = {feed.name: Pace() for feed in feeds}
         self._untrusted: list[Horizon] = []
@@ -192,13 +195,15 @@ class Poller:
 
     def _at_rest(self, feed: Feed, pulse: Horizon) -> bool:
         """Whether the pulse shows nothing new; the feed's horizons then move to it, as after an empty read."""
-        state = self._state(feed)
-        if state.reading or feed.name in self._scans or state.polled in self._untrusted:
+        state, census = self._state(feed), self._censuses[feed.name]
+        if state.reading or feed.name in self._scans or not self._unmoved(state.polled, pulse):
             return False
-        scanned = reading.nothing_new(state.scanned, pulse) and state.scanned not in self._untrusted
-        if not reading.nothing_new(state.polled, pulse) or (not scanned and self._scan_is_due(feed)):
+        scanned = self._unmoved(state.scanned, pulse) and self._unmoved(census.counted, pulse)
+        if not scanned and self._scan_is_due(feed):
             return False
-        moved = {"polled": pulse, "as_of": pulse.clock} | ({"scanned": pulse} if scanned else {})
+        moved = {"polled": pulse, "as_of": pulse.clock}
+        if scanned:
+            moved["scanned"] = census.counted = pulse
         self._set(feed, state.model_copy(update=moved))
         return True
 
@@ -207,7 +212,7 @@ class Poller:
         with self._source.snapshot(feed) as seen:
             self._meet(seen.vitals)
             horizon = self._look(seen)
-            self._paces[feed.name] = replace(self._paces[feed.name], rows=seen.rows)
+            self._weigh(feed, seen.rows)
             if reading.moved_wholesale(self._state(feed), seen.relations):
                 self._examine()
                 self._scans.pop(feed.name, None)
@@ -222,13 +227,50 @@ class Poller:
         return self._read(_Turn(feed, reading.origin_of(read), read, seen, horizon))
 
     def _scan(self, feed: Feed, seen: Seen, horizon: Horizon) -> None:
-        """Read by the xmin condition alone. A scan cut by its limit goes on in the feed's next turn."""
+        """Read by the xmin condition alone, then count. A scan cut by its limit goes on in the feed's next turn."""
         base, started = self._state(feed).scanned, self._now()
-        if base != horizon:  # else this very snapshot was just read whole
-            read = self._scans.pop(feed.name, None) or Read(base=base, first=horizon, after=LEAST_KEY)
-            self._read(_Turn(feed, Origin.SCAN, read, seen, horizon))
-        ended_at = self._now()
-        self._paces[feed.name] = Pace(ended_at, ended_at - started, seen.rows)
+        read = self._scans.pop(feed.name, None) or Read(base=base, first=horizon, after=LEAST_KEY)
+        turn = _Turn(feed, Origin.SCAN, read, seen, horizon)
+        just_read_whole = base == horizon
+        try:
+            # Between two snapshots a row may appear behind where the scan stood: then the next scan counts.
+            if just_read_whole or (self._read(turn) and reading.nothing_new(read.first, horizon)):
+                self._take_census(turn)
+        finally:
+            ended_at = self._now()
+            self._paces[feed.name] = Pace(ended_at, ended_at - started, seen.rows)
+
+    def _take_census(self, turn: _Turn) -> None:
+        """Find the keys that are gone, in a snapshot of which every row not yet known was read."""
+        census, there = self._censuses[turn.feed.name], Keys()
+        if census.agrees(self._source.count_rows(turn.feed)):
+            census.counted = turn.horizon
+            return
+        self._source.copy_all_keys(turn.feed, there)
+        since = turn.read.model_copy(update={"base": census.counted})
+        self._publish_gone(replace(turn, read=since), census.gone(there), live=len(census))
+        self._memories[turn.feed.name].keep_only(there)
+        census.take(there, turn.horizon)
+
+    def _publish_gone(self, turn: _Turn, gone: Sequence[int], *, live: int) -> None:
+        """Publish deletions as any other page; so many that they must be asked for are left to the reconciler."""
+        if too_many(len(gone), live):
+            self._log.error(
+                "so many rows are gone from the source that the reconciler must ask",
+                feed=turn.feed.name,
+                gone=len(gone),
+            )
+            return
+        for start in range(0, len(gone), self._settings.page_rows):
+            keys = gone[start : start + self._settings.page_rows]
+            page = deletions(keys, compression_level=self._settings.compression_level)
+            self._publish(turn, page, lambda state: state)
+
+    def _weigh(self, feed: Feed, rows: int) -> None:
+        """A feed too large to be scanned is none of which every key is kept."""
+        self._paces[feed.name] = replace(self._paces[feed.name], rows=rows)
+        if rows > self._settings.scan_max_rows:
+            self._censuses[feed.name].forget()
 
     def _scan_is_due(self, feed: Feed) -> bool:
         return feed.name in self._scans or reading.scan_due(self._paces[feed.name], at=self._now(), rules=self._rules)
@@ -239,7 +281,7 @@ class Poller:
         pages = Pages(
             turn.feed,
             lambda page: self._publish(turn, page, self._gone_on(turn, page.last_key)),
-            holds=self._memories[turn.feed.name].holds,
+            holds=self._holds(turn.feed),
             page_rows=self._settings.page_rows,
             compression_level=self._settings.compression_level,
         )
@@ -257,13 +299,23 @@ class Poller:
             self._scans[turn.feed.name] = turn.read.model_copy(update={"after": pages.last_key})
         return finished
 
+    def _holds(self, feed: Feed) -> Callable[[int, int], bool]:
+        """Whether a row need not be sent. Every row that is read is asked about, so the census meets its key here."""
+        census, memory = self._censuses[feed.name], self._memories[feed.name]
+
+        def holds(key: int, row_hash: int) -> bool:
+            census.meet(key)
+            return memory.holds(key, row_hash)
+
+        return holds
+
     def _conditions(self, turn: _Turn) -> Conditions:
         return reading.conditions(
             turn.origin,
             turn.read.base,
             seen=turn.horizon,
             open_now=reading.still_open(turn.seen.still_listed, turn.seen.vitals.snapshot),
-            trusted=turn.read.base not in self._untrusted,
+            trusted=self._trusted(turn.read.base),
             rules=self._rules,
         )
 
@@ -313,9 +365,21 @@ class Poller:
     def _look(self, pulse: Pulse) -> Horizon:
         """The horizon of a snapshot. Each listing is judged by the one before it, so this is called once for each."""
         snapshot = pulse.vitals.snapshot
-        known = reading.starts(pulse.listed, self._listing)
-        self._listing = Horizon(clock=pulse.clock, xmax=snapshot.xmax, xip=snapshot.xip, open=known)
+        self._listing = Horizon(
+            clock=pulse.clock,
+            xmax=snapshot.xmax,
+            xip=snapshot.xip,
+            open=reading.starts(pulse.listed, self._listing),
+            generation=self._checkpoint.generation,
+        )
         return self._listing
+
+    def _trusted(self, base: Horizon | None) -> bool:
+        """Whether the transaction ids of a horizon are certainly those of the source's present generation."""
+        return base is None or (base.generation == self._checkpoint.generation and base not in self._untrusted)
+
+    def _unmoved(self, base: Horizon | None, pulse: Horizon) -> bool:
+        return self._trusted(base) and reading.nothing_new(base, pulse)
 
     def _examine(self) -> None:
         """Stop the feeds that cannot be read, resume those that were mended, note what is new."""
@@ -358,8 +422,9 @@ class Poller:
 
     def _doubt(self) -> None:
         """Somebody else may have published: what was sent last is unknown."""
-        for memory in self._memories.values():
+        for name, memory in self._memories.items():
             memory.clear()
+            self._censuses[name].forget()
         self._doubt_ids()
 
     def _doubt_ids(self) -> None:
@@ -371,9 +436,13 @@ class Poller:
             self._distrust()
 
     def _distrust(self) -> None:
-        """Transaction ids of every horizon known may be used twice: their xmin condition is left out."""
+        """Transaction ids of every horizon known may be used twice: their xmin condition is left out.
+
+        A census stays: the scan that follows reads the feed whole, and what a crash took back is gone indeed.
+        """
         self._scans.clear()
-        self._untrusted = reading.horizons(self._checkpoint)
+        counted = [census.counted for census in self._censuses.values() if census.counted is not None]
+        self._untrusted = [*reading.horizons(self._checkpoint), *counted]
         self._listing = reading.newest(self._untrusted)
 
     def _cover_the_archive(self) -> None:

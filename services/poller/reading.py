@@ -5,7 +5,7 @@ that was not yet read is ever behind the horizon kept. Reading the same rows twi
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -198,7 +198,7 @@ def ended(state: FeedState, origin: Origin, read: Read) -> FeedState:
 
 def nothing_new(base: Horizon | None, seen: Horizon) -> bool:
     """Whether a snapshot sees exactly what the base's saw: equal snapshots of one generation see equal data."""
-    return base is not None and (base.xmax, base.xip) == (seen.xmax, seen.xip)
+    return base is not None and (base.generation, base.xmax, base.xip) == (seen.generation, seen.xmax, seen.xip)
 
 
 def horizons(checkpoint: Checkpoint) -> list[Horizon]:
@@ -260,6 +260,10 @@ class Memory:
             self._latest.move_to_end(key)
         while len(self._latest) > self._limit:
             self._latest.popitem(last=False)
+
+    def keep_only(self, there: Container[int]) -> None:
+        """Every other key's row is gone: if it comes back, equal or not, it must be sent."""
+        self._latest = OrderedDict((key, row_hash) for key, row_hash in self._latest.items() if key in there)
 
     def clear(self) -> None:
         """Another owner, or a run that failed, may have sent something since."""

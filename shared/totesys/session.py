@@ -142,14 +142,33 @@ class Source:
         text = sql.copy_rows(feed, self._schema, asked, server_version=self._version)
         return copy_out(self._session, text, sink)
 
-    def copy_hashes(self, feed: Feed, sink: Sink) -> int:
-        """Stream key and row hash of the whole feed out of the open snapshot; the number of rows."""
+    def copy_hashes(self, feed: Feed, low: int, high: int, sink: Sink) -> int:
+        """Stream key and row hash of the keys above `low` up to `high` out of the open snapshot; the number of rows."""
+        rows_of(self._session, sql.SET_RANGE, low=str(low), high=str(high), width="1")
         return copy_out(self._session, sql.copy_hashes(feed, self._schema, server_version=self._version), sink)
+
+    def copy_checksums(self, feed: Feed, low: int, high: int, width: int, sink: Sink) -> None:
+        """Stream part, rows and sum of row hashes of that range out of the open snapshot, `width` keys a part."""
+        rows_of(self._session, sql.SET_RANGE, low=str(low), high=str(high), width=str(width))
+        copy_out(self._session, sql.copy_checksums(feed, self._schema, server_version=self._version), sink)
+
+    def copy_bounds(self, feed: Feed, after: int, limit: int, sink: Sink) -> None:
+        """Stream number, least and greatest key of the first rows behind `after`; nothing where there is none."""
+        rows_of(self._session, sql.SET_BOUNDS, after=str(after), limit=str(limit))
+        copy_out(self._session, sql.copy_bounds(feed, self._schema), sink)
 
     def copy_keys(self, feed: Feed, keys: Sequence[int], sink: Sink) -> int:
         """Stream the rows of these keys, in their order, out of the open snapshot; the number of those found."""
         rows_of(self._session, sql.SET_KEYS, keys=as_array(keys))
         return copy_out(self._session, sql.copy_rows_of_keys(feed, self._schema, server_version=self._version), sink)
+
+    def copy_all_keys(self, feed: Feed, sink: Sink) -> int:
+        """Stream every key of the feed, in key order, out of the open snapshot; their number."""
+        return copy_out(self._session, sql.copy_all_keys(feed, self._schema), sink)
+
+    def count_rows(self, feed: Feed) -> int:
+        """How many rows the feed has in the open snapshot."""
+        return int(self._run(sql.count_rows(feed, self._schema))[0][0])
 
     @property
     def _session(self) -> Connection:

@@ -40,6 +40,11 @@ SELECT set_config('totes.after', :after, true), set_config('totes.limit', :limit
 
 
 SET_KEYS = "SELECT set_config('totes.keys', CAST(:keys AS text), true)"
+SET_RANGE = """
+SELECT set_config('totes.low', :low, true), set_config('totes.high', :high, true),
+       set_config('totes.width', :width, true)
+"""
+SET_BOUNDS = "SELECT set_config('totes.after', :after, true), set_config('totes.limit', :limit, true)"
 
 
 def qualified(schema: str, table: str) -> str:
@@ -81,13 +86,51 @@ def copy_rows_of_keys(feed: Feed, schema: str, *, server_version: int) -> str:
 
 
 def copy_hashes(feed: Feed, schema: str, *, server_version: int) -> str:
-    """COPY of every row's key and row hash, in no order."""
+    """COPY of key and row hash of the rows between `totes.low` and `totes.high`, in no order."""
     row_hash = _row_hash(_texts(feed), server_version)
-    return _copy(f"SELECT {_key(feed)}, {row_hash} FROM {_from(feed, schema)}")
+    return _copy(f"SELECT {_key(feed)}, {row_hash} FROM {_from(feed, schema)} WHERE {_in_range(feed)}")
+
+
+def copy_checksums(feed: Feed, schema: str, *, server_version: int) -> str:
+    """COPY of part, number of rows and sum of row hashes, between `totes.low` and `totes.high`.
+
+    A part has as many keys as `totes.width` says. A sum is the one combination of hashes that PostgreSQL 13 has.
+    """
+    row_hash = _row_hash(_texts(feed), server_version)
+    part = f"({_key(feed)}::bigint - current_setting('totes.low')::bigint - 1) / current_setting('totes.width')::bigint"
+    return _copy(
+        f"SELECT {part}, count(*), sum({row_hash}::bigint) FROM {_from(feed, schema)} "
+        f"WHERE {_in_range(feed)} GROUP BY 1"
+    )
+
+
+def copy_bounds(feed: Feed, schema: str) -> str:
+    """COPY of number, least and greatest key of the first `totes.limit` rows behind the key `totes.after`."""
+    own = f"{qualified(schema, feed.name)} {_TABLE}"
+    return _copy(
+        f"SELECT count(*), min(key), max(key) FROM (SELECT {_key(feed)} AS key FROM {own} "
+        f"WHERE {_key(feed)} > current_setting('totes.after')::bigint "
+        f"ORDER BY {_key(feed)} LIMIT current_setting('totes.limit')::bigint) ahead HAVING count(*) > 0"
+    )
+
+
+def copy_all_keys(feed: Feed, schema: str) -> str:
+    """COPY of every key of the feed's own table, in key order."""
+    return _copy(f"SELECT {_key(feed)} FROM {qualified(schema, feed.name)} {_TABLE} ORDER BY {_key(feed)}")
+
+
+def count_rows(feed: Feed, schema: str) -> str:
+    """How many rows the feed's own table has."""
+    return f"SELECT count(*) FROM {qualified(schema, feed.name)}"
 
 
 def _copy(query: str) -> str:
     return f"COPY ({query}) TO STDOUT WITH (FORMAT text, ENCODING 'UTF8')"
+
+
+def _in_range(feed: Feed) -> str:
+    low, high = (f"current_setting('totes.{name}')::bigint" for name in ("low", "high"))
+    return f"{_key(feed)} > {low} AND {_key(feed)} <= {high}"
 
 
 def _columns(feed: Feed, server_version: int) -> str:

@@ -1,0 +1,77 @@
+"""Know which keys a feed has, so that a row that is gone shows as a count that is too small. Pure.
+
+Invariant: once taken, a census knows at least every key that the source held at the horizon of the feed's last scan;
+what became visible since is met by the next one. So after a scan that saw all there is to see in its own snapshot,
+the source's count is equal exactly if no known key is gone. Meeting a key twice changes nothing.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Container, Iterator
+
+from shared.checkpoint import Horizon
+
+MOST_MET = 50_000
+"""Keys met since the last listing, about 5 MB: with more, the keys are listed anew, which costs eight bytes each."""
+
+
+class Keys:
+    """Keys in their order, eight bytes each; COPY's sink for a listing in key order."""
+
+    def __init__(self) -> None:
+        self._sorted = array("q")
+
+    def write(self, row: bytes, /) -> None:
+        """Take the next greater key."""
+        self._sorted.append(int(row))
+
+    def __len__(self) -> int:
+        """How many were listed."""
+        return len(self._sorted)
+
+    def __iter__(self) -> Iterator[int]:
+        """In their order."""
+        return iter(self._sorted)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether this key is among them."""
+        if not isinstance(key, int):
+            return False
+        at = bisect_left(self._sorted, key)
+        return at < len(self._sorted) and self._sorted[at] == key
+
+
+class Census:
+    """The keys of one feed, in memory alone: whoever starts anew knows none until it has listed them."""
+
+    def __init__(self) -> None:
+        self._listed: Keys | None = None
+        self._met: set[int] = set()
+        self.counted: Horizon | None = None
+        """The last snapshot in which known keys and the source's count agreed."""
+
+    def meet(self, key: int) -> None:
+        """A row of this key was read, whether or not it was sent."""
+        if self._listed is not None and key not in self._listed:
+            self._met.add(key)
+
+    def agrees(self, count: int) -> bool:
+        """Whether nothing that is known can be gone, after a scan in the snapshot that was counted."""
+        return self._listed is not None and len(self) == count and len(self._met) <= MOST_MET
+
+    def gone(self, there: Container[int]) -> list[int]:
+        """The known keys that are not there, in their order; none before the first listing."""
+        known = sorted((*self._listed, *self._met)) if self._listed is not None else []
+        return [key for key in known if key not in there]
+
+    def take(self, there: Keys, at: Horizon) -> None:
+        """Know these keys and no others: they were listed in the snapshot `at`."""
+        self._listed, self._met, self.counted = there, set(), at
+
+    def forget(self) -> None:
+        """Somebody else may have read rows that were not met here."""
+        self._listed, self._met, self.counted = None, set(), None
+
+    def __len__(self) -> int:
+        """How many keys are known."""
+        return len(self._listed or ()) + len(self._met)
