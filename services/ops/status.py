@@ -19,6 +19,7 @@ from contracts.feeds import FEEDS, Feed
 from contracts.messages import QUARANTINE
 from services.ops import backlog
 from services.ops.backlog import Archived, Oldest
+from services.poller.reading import look_back_seconds
 from shared.checkpoint import Checkpoint, CheckpointStore
 from shared.errors import PipelineError, WarehouseUnavailable
 from shared.objects import ObjectStore
@@ -57,6 +58,9 @@ class FeedStatus(Part):
     """Source clock of the last snapshot that the checkpoint knows, with nothing missing before it."""
     lag_seconds: float | None
     """This machine's clock minus `as_of`; an idle poller moves its checkpoint every few seconds only."""
+    look_back_seconds: float | None
+    """How long before the poller's last look at the source's clock its next poll must begin to read, should all that
+    was open then have ended: it grows with the oldest open transaction. None: not polled yet, or no lower bound."""
     generation: int
     revision: int
     stopped: str | None
@@ -320,11 +324,17 @@ def _feed_status(feed: Feed, checkpoint: Checkpoint, loaded: Mapping[str, Loaded
         rows_quarantined=books.quarantined,
         as_of=state.as_of,
         lag_seconds=_age(state.as_of, now),
+        look_back_seconds=look_back_seconds(state.polled, _last_clock(checkpoint) or now),
         generation=state.generation,
         revision=state.revision,
         stopped=state.stopped,
         star_table=None if feed.star is None else feed.star.table,
     )
+
+
+def _last_clock(checkpoint: Checkpoint) -> datetime | None:
+    """The source's clock at the newest snapshot of any feed: ours would add how far the two differ."""
+    return max((state.as_of for state in checkpoint.feeds.values() if state.as_of is not None), default=None)
 
 
 def _age(moment: datetime | None, now: datetime) -> float | None:

@@ -20,7 +20,7 @@ NOTHING = "-"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 LEAST_SECOND, LEAST_MINUTE = 0.9995, 59.95
 """What rounds up to a whole one."""
-WIDE_COLUMNS = 120
+WIDE_COLUMNS = 128
 """From this width on the feeds' table has room for positions and star tables."""
 
 
@@ -68,6 +68,7 @@ def feeds_table(status: Status, *, wide: bool) -> Table:
     """One line a feed."""
     table = new_table("feed", "captured", "loaded", "quarantined", "as of", "lag")
     if wide:
+        table.add_column("look-back", justify="right")
         table.add_column("generation.revision", justify="right")
         table.add_column("loaded into")
     for name, feed in status.feeds.items():
@@ -164,6 +165,7 @@ def _feed_cells(name: str, feed: FeedStatus, *, wide: bool, now: datetime) -> It
     yield NOTHING if feed.as_of is None else _time_of(feed.as_of, now)
     yield Text("stopped", style=BAD) if feed.stopped else duration(feed.lag_seconds)
     if wide:
+        yield duration(feed.look_back_seconds)
         yield f"{feed.generation}.{feed.revision}"
         yield Text("archive only", style=QUIET) if feed.star_table is None else feed.star_table
 

@@ -20,7 +20,7 @@ from shared.postgres import Connection
 from shared.queues import Queue
 from shared.secrets import Secrets, connect_by_secret
 from shared.settings import Settings
-from shared.telemetry import logger
+from shared.telemetry import emit_seconds, logger
 from shared.totesys.session import Source
 
 OWNER = f"poller-{uuid4()}"
@@ -41,6 +41,7 @@ def handler(event: object, context: Context) -> dict[str, Any]:  # noqa: ARG001 
     poller = _poller()
     left = context.get_remaining_time_in_millis() / 1000 - STOP_BEFORE_SECONDS
     summary = poller.run(min(Settings().poll_lifetime_seconds, left), time.sleep)
+    emit_seconds("poller", "look_back_seconds", summary.look_back_seconds)
     return as_answer(summary, poller.checkpoint)
 
 

@@ -7,7 +7,7 @@ which is harmless; a poll that dies is resumed from the checkpoint.
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -35,12 +35,16 @@ SIGNS_OF_LIFE = 3
 
 @dataclass
 class Summary:
-    """What one run did: rounds of polling, pages and rows published, and whether this poller was the owner."""
+    """What one run did: rounds of polling, pages and rows published, and whether this poller was the owner.
+
+    `look_back_seconds`: the farthest that each feed's polls may have had to read back (reading.look_back_seconds).
+    """
 
     owner: bool = False
     polls: int = 0
     pages: int = 0
     rows: int = 0
+    look_back_seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ class Poller:
         pulse = self._source.pulse()
         self._meet(pulse.vitals)
         horizon = self._look(pulse)
+        self._measure_look_back(horizon)
         for _ in range(len(self._order)):
             if self._now() >= until:
                 break
@@ -233,18 +238,21 @@ class Poller:
         turn = _Turn(feed, Origin.SCAN, read, seen, horizon)
         just_read_whole = base == horizon
         try:
-            # Between two snapshots a row may appear behind where the scan stood: then the next scan counts.
-            if just_read_whole or (self._read(turn) and reading.nothing_new(read.first, horizon)):
+            if just_read_whole or self._read(turn):
                 self._take_census(turn)
         finally:
             ended_at = self._now()
             self._paces[feed.name] = Pace(ended_at, ended_at - started, seen.rows)
 
     def _take_census(self, turn: _Turn) -> None:
-        """Find the keys that are gone, in a snapshot of which every row not yet known was read."""
+        """Find the keys that are gone, after a scan that came to its end in this snapshot.
+
+        If it began in an earlier one, a row may have appeared behind where it stood: that agreement proves nothing.
+        """
         census, there = self._censuses[turn.feed.name], Keys()
         if census.agrees(self._source.count_rows(turn.feed)):
-            census.counted = turn.horizon
+            if reading.nothing_new(turn.read.first, turn.horizon):
+                census.counted = turn.horizon
             return
         self._source.copy_all_keys(turn.feed, there)
         since = turn.read.model_copy(update={"base": census.counted})
@@ -373,6 +381,14 @@ class Poller:
             generation=self._checkpoint.generation,
         )
         return self._listing
+
+    def _measure_look_back(self, pulse: Horizon) -> None:
+        """Keep the greatest of the run: one figure a feed and an invocation is enough to see a transaction grow old."""
+        farthest = self._summary.look_back_seconds
+        for name, state in self._checkpoint.feeds.items():
+            seconds = reading.look_back_seconds(state.polled, pulse.clock)
+            if seconds is not None and state.stopped is None:
+                farthest[name] = max(seconds, farthest.get(name, 0.0))
 
     def _trusted(self, base: Horizon | None) -> bool:
         """Whether the transaction ids of a horizon are certainly those of the source's present generation."""

@@ -73,6 +73,16 @@ def look_back(base: Horizon, open_now: Collection[str], margin: timedelta) -> da
     return earliest - margin if earliest > NO_LOWER_BOUND + margin else None
 
 
+def look_back_seconds(base: Horizon | None, at: datetime) -> float | None:
+    """How long before `at` the next poll must begin to read, should all that was open at `base` have ended by then.
+
+    The margin is not counted. It grows with the age of the oldest transaction, idle or not: what its end will cost.
+    None before the first poll, and where a transaction of unknown start is open: there is no lower bound then.
+    """
+    earliest = None if base is None else look_back(base, (), timedelta())
+    return None if earliest is None else (at - earliest).total_seconds()
+
+
 def in_zone(moment: datetime, zone: ZoneInfo, now: datetime) -> datetime:
     """A moment as the feed's clocks on the wall may have shown it: the earlier of two readings.
 

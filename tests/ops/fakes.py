@@ -26,6 +26,7 @@ def feed_status(name: str, **fields: object) -> FeedStatus:
         "rows_quarantined": 0,
         "as_of": NOW,
         "lag_seconds": 0.7,
+        "look_back_seconds": 3_725.0,
         "generation": 1,
         "revision": 3_729,
         "stopped": None,

@@ -16,7 +16,7 @@ from contracts.messages import ChangeBatchData, ObjectRef, Operation, Origin, Po
 from services.loader.migrate import migrate
 from services.ops.status import WINDOW_SECONDS, Collector, FeedStatus, Places, Status, Warehouse, WorkQueue, silence
 from services.ops.summary import count_source, count_stars, first_row
-from shared.checkpoint import Checkpoint, CheckpointStore, FeedState
+from shared.checkpoint import Checkpoint, CheckpointStore, FeedState, Horizon
 from shared.errors import Unavailable
 from shared.objects import ObjectStore
 from shared.queues import Queue
@@ -153,6 +153,18 @@ def test_a_source_clock_ahead_of_ours_is_no_negative_lag(world: World) -> None:
     assert world.collect().feeds["payment"].lag_seconds == 0
 
 
+def test_the_look_back_is_counted_from_the_poller_s_last_look_at_the_source_s_clock(world: World) -> None:
+    clock = NOW - timedelta(days=1)
+    began = Horizon(clock=clock, xmax=9, open={"3/7": clock - timedelta(hours=1)})
+    state, later = FeedState(polled=began, as_of=clock), FeedState(as_of=clock + timedelta(seconds=30))
+    feeds = {"payment": state, "design": later}
+    CheckpointStore(world.places.objects, world.aws.control).move(Checkpoint(feeds=feeds))
+
+    found = world.collect().feeds
+
+    assert (found["payment"].look_back_seconds, found["design"].look_back_seconds) == (3630, None)
+
+
 @pytest.mark.parametrize(
     ("lag_seconds", "running_seconds", "paused", "said"),
     [
@@ -167,6 +179,7 @@ def test_a_poller_that_is_silent_for_long_is_noted(
     lag_seconds: float | None, running_seconds: float, paused: bool, said: bool
 ) -> None:
     known = {"rows_captured": 0, "rows_loaded": 0, "rows_quarantined": 0, "as_of": None, "generation": 1, "revision": 1}
+    known["look_back_seconds"] = None
     stopped = FeedStatus(**known, lag_seconds=3600, stopped="Why.", star_table=None)
     feed = FeedStatus(**known, lag_seconds=lag_seconds, stopped=None, star_table=None)
 

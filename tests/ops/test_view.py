@@ -9,7 +9,7 @@ from contracts.feeds import FEEDS
 from contracts.star import STAR_TABLES
 from services.ops.status import Freshness
 from services.ops.summary import render
-from services.ops.view import Moment, duration, picture, plain_line
+from services.ops.view import WIDE_COLUMNS, Moment, duration, picture, plain_line
 from tests.ops.fakes import NOW, status_of, summary_of
 
 BUSY = status_of(
@@ -34,7 +34,7 @@ def line_of(name: str, among: list[str]) -> list[str]:
     return next(line.split() for line in among if line.startswith(f" {name} "))
 
 
-@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("width", [80, WIDE_COLUMNS, 160])
 def test_every_feed_and_queue_has_one_line_that_nothing_cuts(width: int) -> None:
     shown = lines(picture(MOMENT, width), width)
 
@@ -46,7 +46,7 @@ def test_every_feed_and_queue_has_one_line_that_nothing_cuts(width: int) -> None
 
 
 def test_a_wide_terminal_shows_positions_and_star_tables_too() -> None:
-    assert line_of("staff", lines(picture(MOMENT, 160), 160))[-2:] == ["1.3729", "dim_staff"]
+    assert line_of("staff", lines(picture(MOMENT, 160), 160))[-6:] == ["1", "h", "02", "min", "1.3729", "dim_staff"]
     assert line_of("department", lines(picture(MOMENT, 160), 160))[-2:] == ["archive", "only"]
 
 

@@ -226,6 +226,18 @@ def test_a_new_generation_is_kept_before_anything_is_sent_and_trusts_no_older_id
     assert (batch.rows[0]["design_name"], batch.data["position"]["generation"]) == ("B", 2)
 
 
+@pytest.mark.parametrize("silent", [False, True], ids=["poll", "scan"])
+def test_the_heir_of_a_poller_that_died_at_a_new_generation_trusts_no_older_id(bench: Bench, silent: bool):
+    design(bench.writer(), 1, at="now" if not silent else "2022-01-01")
+    bench.started("design", owner="dead").rest()
+    reuse_ids(bench, generation=2)
+    bench.run("UPDATE design SET design_name = 'B'" + ("" if silent else ", last_updated = now()"))
+
+    bench.poller("design", owner="heir").run(1, bench.clock.sleep)
+
+    assert "B" in [row["design_name"] for batch in receive(bench.aws) for row in batch.rows]
+
+
 class SlowCopy:
     """A connection whose next COPY is cancelled by the statement timeout, once armed."""
 
