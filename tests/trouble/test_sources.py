@@ -1,0 +1,208 @@
+"""Sources that crash, are restored from a dump, promoted or in recovery: on servers of their own, really killed."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from services.ops.rebase import rebase
+from shared.checkpoint import CheckpointStore
+from shared.errors import ConfigurationError, SourceChanged
+from shared.objects import ObjectStore
+from tests.conftest import Aws, open_connection
+from tests.poller.conftest import Bench
+from tests.trouble.conftest import SEED, Pipeline
+from tests.trouble.rows import expect_same, ids, insert
+from tests.trouble.servers import SourceServer, new_server
+
+ABORTED = 3000
+REVISION = "SELECT pg_snapshot_xmax(s)::text::bigint - count(x) FROM pg_current_snapshot() s"
+SPEND_IDS = """
+DO $$ BEGIN FOR i IN 1..{count} LOOP PERFORM pg_current_xact_id(); {verb}; END LOOP; END $$
+"""
+
+
+@pytest.fixture(scope="module")
+def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceServer]:
+    with new_server(tmp_path_factory.mktemp("primary") / "data") as made:
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for more servers, which their user may write to."""
+    tmp_path.chmod(0o777)
+    return tmp_path
+
+
+def revision(bench: Bench) -> int:
+    """The logical clock, asked by hand."""
+    [[text]] = bench.run("SELECT pg_current_snapshot()::text")
+    _, xmax, open_ids = text.split(":")
+    return int(xmax) - len([one for one in open_ids.split(",") if one])
+
+
+@pytest.fixture
+def crashing(primary: SourceServer, aws: Aws, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    bench = Bench(primary.privileged if getattr(request, "param", False) else primary.totesys, aws)
+    bench.run("TRUNCATE design CASCADE")
+    yield bench
+    bench.close()
+
+
+@pytest.mark.parametrize("crashing", [False, True], indirect=True, ids=["select only", "pg_read_all_stats"])
+@pytest.mark.parametrize("spent_after", [0, 2 * ABORTED], ids=["fewer ids than before", "more ids than before"])
+def test_ids_used_twice_after_a_sigkill_lose_nothing(crashing: Bench, primary: SourceServer, spent_after: int):
+    crashing.run(insert(1))
+    poller = crashing.started("design", scan_max_rows=0)
+    crashing.run("CHECKPOINT")
+    forget_the_newest_ids(crashing, primary)
+    crashing.drain(poller)
+    poller.rest()
+    seen, generation = revision(crashing), crashing.checkpoint().generation
+    crashing.close()
+    primary.kill()
+    primary.postgres.start()
+    crashing.run(insert(2))
+    crashing.run("UPDATE design SET design_name = 'after', last_updated = now() WHERE design_id = 1")
+    after = revision(crashing)
+    if spent_after:
+        crashing.run(SPEND_IDS.format(count=spent_after, verb="COMMIT"))
+
+    poller = crashing.poller("design", owner="heir", scan_max_rows=0)
+    assert poller.claim()
+    found = crashing.polled(poller)
+    crashing.run(insert(3))
+
+    assert crashing.checkpoint().revision >= seen or not spent_after
+    assert after < seen - ABORTED // 2, "or the server did not use ids twice, and this test shows nothing"
+    assert ids(found) == [1, 2]
+    assert {batch.data["position"]["generation"] for batch in found} == {generation + 1}
+    assert ids(crashing.polled(poller)) == [3]
+
+
+def forget_the_newest_ids(bench: Bench, server: SourceServer) -> None:
+    """Thousands of transactions that abort, none of it on disk: nobody flushes the log but a commit or its writer."""
+    writer = server.process_of("walwriter")
+    writer.send_signal(signal.SIGSTOP)
+    bench.run(SPEND_IDS.format(count=ABORTED, verb="ROLLBACK"))
+
+
+@pytest.fixture
+def own_pipeline(primary: SourceServer, aws: Aws, warehouse_dsn: str) -> Iterator[Pipeline]:
+    """A whole pipeline from a source that is a server of its own."""
+    bench = Bench(primary.totesys, aws)
+    tables = "design, staff, department, address, counterparty, currency, sales_order, payment_type"
+    bench.run(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    made = Pipeline(bench, warehouse_dsn)
+    made.source(SEED)
+    made.capture()
+    yield made
+    bench.close()
+
+
+LATER = """
+UPDATE design SET design_name = 'Too late', last_updated = now() WHERE design_id = 3;
+UPDATE sales_order SET units_sold = 999, last_updated = now() WHERE sales_order_id = 8;
+INSERT INTO sales_order (design_id, staff_id, counterparty_id, units_sold, unit_price, currency_id,
+                         agreed_delivery_date, agreed_payment_date, agreed_delivery_location_id)
+SELECT 5, 1, 1, 70 + i, 2.50, 1, '2024-05-01', '2024-05-02', 1 FROM generate_series(1, 2) i;
+"""
+"""What the other source will never have had."""
+ANOTHER = (
+    LATER.replace("Too late", "Otherwise").replace("999", "111").replace("70 + i", "80").replace("(1, 2)", "(1, 1)")
+)
+"""And what happens there instead, under the same keys."""
+
+
+def move_to(pipeline: Pipeline, server: SourceServer) -> None:
+    """From now on the DSN leads to another server."""
+    pipeline.bench.close()
+    pipeline.bench.totesys = server.totesys
+
+
+def expect_refused_until_rebased(pipeline: Pipeline) -> None:
+    """Neither reader touches the other source; then everything is read as newer, and what it lacks is removed."""
+    known = pipeline.bench.checkpoint()
+    with pytest.raises(SourceChanged, match=r"restored, promoted or replaced.*totes rebase --source-changed"):
+        pipeline.capture()
+    with pytest.raises(SourceChanged):
+        pipeline.mend()
+    assert pipeline.deliver() == 0
+
+    assert rebase(CheckpointStore(ObjectStore(pipeline.aws.s3), pipeline.aws.control)) == known.generation + 1
+    pipeline.capture()
+    assert pipeline.rows("SELECT count(*) FROM current_sales_order") == [[32]]
+    assert pipeline.mend()["deleted"] == 1
+    expect_same(pipeline)
+    assert pipeline.mend()["deleted"] == 0
+
+
+def test_a_source_restored_from_a_dump_is_refused_until_it_is_meant_and_then_has_the_last_word(
+    own_pipeline: Pipeline, primary: SourceServer, folder: Path
+):
+    primary.dump(folder / "totesys.sql")
+    own_pipeline.source(LATER)
+    own_pipeline.capture()
+    with ExitStack() as stack:
+        restored = SourceServer(folder / "restored").make(empty=True)
+        stack.callback(restored.postgres.stop)
+        restored.restore(folder / "totesys.sql")
+        move_to(own_pipeline, restored)
+        own_pipeline.source(ANOTHER)
+
+        expect_refused_until_rebased(own_pipeline)
+
+        own_pipeline.bench.close()
+
+
+def test_a_standby_is_refused_and_once_promoted_it_is_another_source(
+    own_pipeline: Pipeline, primary: SourceServer, folder: Path
+):
+    with ExitStack() as stack:
+        standby = primary.copy_to(folder / "standby")
+        stack.callback(standby.postgres.stop)
+        standby.wait_for(primary)
+        standby.postgres.stop()
+        own_pipeline.source(LATER)
+        own_pipeline.capture()
+        primary.kill()
+        stack.callback(primary.postgres.start)
+        standby.postgres.start()
+        move_to(own_pipeline, standby)
+        for reader in (own_pipeline.capture, own_pipeline.mend):
+            with pytest.raises(ConfigurationError, match="hot standby"):
+                reader()
+        own_pipeline.bench.close()
+
+        standby.promote()
+        own_pipeline.source(ANOTHER)
+
+        expect_refused_until_rebased(own_pipeline)
+        own_pipeline.bench.close()
+
+
+def test_a_standby_that_streams_is_refused_while_its_primary_is_read(
+    crashing: Bench, primary: SourceServer, folder: Path
+):
+    crashing.run(insert(1))
+    poller = crashing.started("design")
+    poller.rest()
+    with ExitStack() as stack:
+        standby = primary.copy_to(folder / "streaming")
+        stack.callback(standby.postgres.stop)
+        crashing.run(insert(2))
+        standby.wait_for(primary)
+        with open_connection(standby.totesys.dsn) as replica:
+            assert replica.run("SELECT count(*) FROM design") == [[2]]
+        crashing.close()
+        crashing.totesys = standby.totesys
+        with pytest.raises(ConfigurationError, match="hot standby"):
+            poller.run(1, crashing.clock.sleep)
+        crashing.close()
+    crashing.totesys = primary.totesys
+    assert poller.claim()
+
+    assert ids(crashing.polled(poller)) == [2]
