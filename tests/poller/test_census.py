@@ -235,6 +235,18 @@ def test_a_feed_too_large_to_be_scanned_has_no_census(bench: Bench):
     assert scanned(bench, poller) == []
 
 
+def test_a_feed_that_outgrew_its_scans_keeps_no_key_in_memory(bench: Bench):
+    seed(bench, 5)
+    bench.run("ANALYZE design")
+    poller = bench.started("design", scan_max_rows=9)
+    assert len(poller._censuses["design"]) == 5
+    seed(bench, 10, first=6)
+    bench.run("ANALYZE design")
+
+    assert scanned(bench, poller) == []
+    assert len(poller._censuses["design"]) == 0
+
+
 def test_what_was_deleted_before_a_poller_listed_the_keys_is_the_reconciler_s(bench: Bench):
     seed(bench, 5)
     bench.started("design", owner="first").rest()
