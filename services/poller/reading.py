@@ -104,12 +104,14 @@ def conditions(
 ) -> Conditions:
     """What a read from `base` asks of a row in the snapshot `seen`; a scan asks for no `last_updated`.
 
-    `trusted` says that base was taken in this generation of the source; ids of another may be used twice.
+    `trusted` says that base was taken in this generation of the source; ids of another may be used twice, and none of
+    its transactions can be told from one that is open now.
     """
     if base is None:
         return Conditions()
     newer = oldest_new_id(base, Snapshot(seen.xmax, seen.xip)) if trusted else None
-    earliest = look_back(base, open_now, rules.margin) if origin is Origin.POLL else None
+    still = open_now if trusted else ()
+    earliest = look_back(base, still, rules.margin) if origin is Origin.POLL else None
     return Conditions(earliest and in_zone(earliest, rules.zone, seen.clock), newer)
 
 

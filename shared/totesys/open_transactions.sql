@@ -1,6 +1,7 @@
 -- Who has a transaction open: every login sees the list; the exact start only with pg_read_all_stats and track_activities.
 SELECT coalesce(json_agg(json_build_object('virtual', virtual, 'prepared', prepared, 'ids', ids, 'started', started)), '[]')
-  FROM (SELECT l.virtualtransaction AS virtual,
+  -- A server that starts counts virtual ids anew, so each is named with the start of the server that gave it.
+  FROM (SELECT l.virtualtransaction || '@' || extract(epoch FROM pg_postmaster_start_time()) AS virtual,
                l.pid IS NULL AS prepared,
                coalesce(array_agg(DISTINCT l.transactionid::text::bigint)
                         FILTER (WHERE l.transactionid IS NOT NULL AND l.granted AND l.mode = 'ExclusiveLock'), '{}') AS ids,

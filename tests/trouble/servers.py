@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from pg8000.native import Connection
+from pg8000.native import Connection, DatabaseError, InterfaceError
 
 from services.local.postgres import BINARIES, PORT, SERVER_USER, PostgresServer
 from tests.conftest import READER, TOTESYS_SQL, open_connection
@@ -71,6 +71,13 @@ class SourceServer:
         for process in family:
             process.send_signal(signal.SIGKILL)
         psutil.wait_procs(family, timeout=30)
+
+    def wait_until_it_answers(self) -> None:
+        """Until a session can be opened again: its postmaster starts everything else anew."""
+        while True:
+            with suppress(DatabaseError, InterfaceError, OSError):
+                self.administrator().close()
+                return
 
     def process_of(self, kind: str) -> psutil.Process:
         """One of the server's own processes, as pg_stat_activity calls it."""

@@ -1,16 +1,18 @@
 """Sources that crash, are restored from a dump, promoted or in recovery: on servers of their own, really killed."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
 from services.ops.rebase import rebase
 from shared.checkpoint import CheckpointStore
 from shared.errors import ConfigurationError, SourceChanged
 from shared.objects import ObjectStore
+from shared.postgres import hang_up
 from tests.conftest import Aws, open_connection
 from tests.poller.conftest import Bench
 from tests.trouble.conftest import SEED, Pipeline
@@ -88,6 +90,66 @@ def forget_the_newest_ids(bench: Bench, server: SourceServer) -> None:
     writer = server.process_of("walwriter")
     writer.send_signal(signal.SIGSTOP)
     bench.run(SPEND_IDS.format(count=ABORTED, verb="ROLLBACK"))
+
+
+def kill_one_backend(server: SourceServer) -> None:
+    """The postmaster lives on and starts everything else anew."""
+    victim = server.administrator()
+    [[pid]] = victim.run("SELECT pg_backend_pid()")
+    startup = server.process_of("checkpointer")
+    psutil.Process(pid).send_signal(signal.SIGKILL)
+    psutil.wait_procs([startup], timeout=30)
+    hang_up(victim)
+    server.wait_until_it_answers()
+
+
+def kill_and_start(server: SourceServer) -> None:
+    server.kill()
+    server.postgres.start()
+
+
+OWN_VIRTUAL_ID = "SELECT virtualtransaction FROM pg_locks WHERE pid = pg_backend_pid() LIMIT 1"
+
+
+def begin_with_virtual_id(bench: Bench, wanted: str) -> None:
+    """Open a transaction under a virtual id that another one had before the source started anew."""
+    backend, number = wanted.split("/")
+    while True:
+        session = bench.writer()
+        [[given]] = session.run(OWN_VIRTUAL_ID)
+        if given.split("/")[0] == backend:
+            break
+    left = int(number) - int(given.split("/")[1]) - 1
+    session.run(f"DO $$ BEGIN FOR i IN 2..{left} LOOP COMMIT; END LOOP; END $$")
+    session.run("BEGIN")
+    assert session.run(OWN_VIRTUAL_ID) == [[wanted]]
+
+
+@pytest.mark.parametrize(
+    "restart",
+    [SourceServer.restart, kill_and_start, kill_one_backend],
+    ids=["clean restart", "SIGKILL", "one backend killed"],
+)
+def test_a_virtual_id_used_again_hides_no_transaction_that_had_it_before(
+    crashing: Bench, primary: SourceServer, restart: Callable[[SourceServer], None]
+):
+    late = crashing.writer()
+    late.run("DO $$ BEGIN FOR i IN 1..300 LOOP COMMIT; END LOOP; END $$")
+    poller = crashing.started("design", margin_seconds=0.001, scan_max_rows=0)
+    late.run("BEGIN")
+    late.run(insert(1))
+    [[virtual]] = late.run(OWN_VIRTUAL_ID)
+    for _ in range(3):
+        crashing.drain(poller)
+    poller.rest()
+    late.run("COMMIT")
+    crashing.close()
+    restart(primary)
+    begin_with_virtual_id(crashing, virtual)
+
+    poller = crashing.poller("design", owner="heir", margin_seconds=0.001, scan_max_rows=0)
+    assert poller.claim()
+    assert ids(crashing.polled(poller)) == [1]
 
 
 @pytest.fixture
