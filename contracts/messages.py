@@ -182,6 +182,15 @@ def archive_key(feed: str, *, as_of: datetime, position: Position, page: int, op
     )
 
 
+def stored_as(batch: str, as_of: datetime, operation: Operation) -> str:
+    """The archive key of a change batch's object, from the batch's id and its snapshot's source clock."""
+    feed, place, digest = batch.split("/")
+    generation, revision, contract, page = (int(part[1:]) for part in place.split("."))
+    position = Position(generation=generation, revision=revision, contract=contract)
+    as_of = as_of.astimezone(UTC)
+    return archive_key(feed, as_of=as_of, position=position, page=page, operation=operation, sha256=digest)
+
+
 @dataclass(frozen=True)
 class ArchiveKey:
     """What an archive object's key tells: its folder is the feed, its snapshot's source clock is `as_of` (UTC)."""

@@ -79,7 +79,7 @@ class Pages:
 
     def write(self, row: bytes, /) -> None:
         """Take one row of COPY text. A full page is given on only when another row follows it."""
-        key = int(row.split(b"\t", self._key_at + 1)[self._key_at])
+        key = key_at(row, self._key_at)
         row_hash = int(row[row.rindex(b"\t") + 1 :])
         if not self._holds(key, row_hash):
             if len(self._hashes) == self._page_rows:
@@ -103,6 +103,11 @@ class Pages:
         page = Page(Operation.CHANGED, b"".join(self._chunks), self.last_key, self._hashes)
         self._start_page()
         return page
+
+
+def key_at(row: bytes, column: int) -> int:
+    """The key in a line of COPY text; an integer is never escaped."""
+    return int(row.split(b"\t", column + 1)[column])
 
 
 def deletions(keys: Sequence[int], *, compression_level: int) -> Page:
@@ -138,10 +143,22 @@ class Publisher:
 
     def send_stored(self, key: str) -> None:
         """Send the batch of an object once more. Raises CorruptObject where it has no envelope."""
+        self._queue.send([self.batch(key).body()])
+
+    def batch(self, key: str) -> ChangeBatch:
+        """The change batch that an object's envelope holds. Raises CorruptObject where there is none."""
         envelope = self._objects.metadata(self._bucket, key).get(ENVELOPE)
         if envelope is None:
             raise CorruptObject(f"Expected an envelope in the metadata of {self._bucket}/{key} and found none.")
-        self._queue.send([ChangeBatch.model_validate_json(envelope).body()])
+        return ChangeBatch.model_validate_json(envelope)
+
+    def lines(self, batch: ChangeBatch) -> list[bytes]:
+        """The rows of a change batch, or its keys, each as one line of COPY text. Raises CorruptObject."""
+        body = self._objects.get(batch.data.object)
+        try:
+            return zlib.decompress(body, _GZIP).splitlines(keepends=True)
+        except zlib.error as exc:
+            raise CorruptObject(f"Expected gzip in {self._bucket}/{batch.data.object.key}, found {exc}.") from exc
 
 
 def describe(feed: Feed, page: Page, number: int, at: Circumstances, bucket: str) -> ChangeBatch:

@@ -54,6 +54,15 @@ class Settings(BaseSettings):
     settle_seconds: Annotated[float, Field(ge=0)] = Field(
         5.0, description="How long the reconciler waits before a difference counts, in seconds: it may be in flight."
     )
+    reconcile_budget_seconds: Seconds = Field(
+        60.0, description="How long one scheduled run of the reconciler compares, in seconds; the next one goes on."
+    )
+    reconcile_range_rows: Annotated[int, Field(ge=1)] = Field(
+        100_000, description="Rows the reconciler compares in one source snapshot."
+    )
+    inferred_seconds: Seconds = Field(
+        900.0, description="How long a dimension's member may stay inferred before it is told, in seconds."
+    )
     statement_timeout_seconds: Seconds = Field(120.0, description="Longest statement on either database, in seconds.")
     lock_timeout_seconds: Seconds = Field(2.0, description="Longest wait for a lock on a source table, in seconds.")
     warehouse_lock_timeout_seconds: Seconds = Field(

@@ -1,7 +1,8 @@
 """Load batches of one star table into the warehouse: rows, history, members and bookkeeping in one transaction.
 
 Invariant: a load batch is in exactly one committed transaction. A second delivery finds its id in `_load_batch` and
-does nothing; batches in any order end in the same tables.
+does nothing, but for a repair: it is merged again, which changes nothing unless the star rows were damaged since.
+Batches in any order end in the same tables.
 """
 
 from collections.abc import Sequence
@@ -38,9 +39,10 @@ def load(warehouse: Warehouse, table: type[StarRow], loads: Sequence[Load]) -> R
 def _load(connection: Connection, table: type[StarRow], by_id: dict[str, Load]) -> Report:
     there = {found for (found,) in rows_of(connection, _FIND_LOADED, ids=list(by_id))}
     new = [load for batch_id, load in by_id.items() if batch_id not in there]
-    rows = sum(stage(connection, table, load) for load in new)
-    repairs = any(load.batch.data.origin is Origin.REPAIR for load in new)
-    versions = _merge(connection, table, rows, repairs=repairs) if rows else 0
+    repairs = [load for load in by_id.values() if load.batch.data.origin is Origin.REPAIR]
+    again = [load for load in repairs if load.batch.id in there]
+    rows = sum(stage(connection, table, load) for load in (*new, *again))
+    versions = _merge(connection, table, rows, repairs=bool(repairs)) if rows else 0
     for item in new:
         _keep(connection, item.batch.id, item.batch.data)
     return Report(tuple(load.batch.id for load in new), tuple(sorted(there)), rows, versions)

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 
 from contracts.feeds import FEEDS
+from services.reconciler.progress import ProgressStore
 from services.reconciler.reconcile import Adapters, Reconciler
 from services.reconciler.warehouse import Warehouse
 from shared.archive import Publisher
@@ -27,13 +28,13 @@ APPLICATION_NAME = "totes-reconciler"
 
 
 def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 - the schedule's event says nothing
-    """Reconcile every feed once; what was found and done."""
+    """Reconcile for one budget of time, from where the last run had come to; what was found and done."""
     return _reconciler().run().as_answer()
 
 
 @cache
 def _reconciler() -> Reconciler:
-    """Compose the reconciler; its memory outlives the invocation, its connections do not."""
+    """Compose the reconciler; its connections do not outlive the invocation."""
     settings = Settings()
     objects = ObjectStore(boto3.client("s3"))
     secrets = Secrets(boto3.client("secretsmanager"))
@@ -50,9 +51,12 @@ def _reconciler() -> Reconciler:
         ),
         publisher=Publisher(objects, settings.archive_bucket, Queue(boto3.client("sqs"), settings.changes_queue_url)),
         checkpoints=CheckpointStore(objects, settings.control_bucket),
+        progress=ProgressStore(objects, settings.control_bucket),
         log=logger("reconciler", settings.log_level),
     )
-    return Reconciler(feeds=list(FEEDS.values()), settings=settings, adapters=adapters, sleep=time.sleep)
+    return Reconciler(
+        feeds=list(FEEDS.values()), settings=settings, adapters=adapters, sleep=time.sleep, now=time.monotonic
+    )
 
 
 def _connect(secrets: Secrets, name: str, settings: Settings, lock_timeout_seconds: float) -> Connection:

@@ -1,25 +1,44 @@
-"""The warehouse as the reconciler sees it: the newest observation of each key. Reads only.
+"""The warehouse as the reconciler sees it: the newest observation of each key, and whether a star row is as loaded.
 
-Invariant: what is read was committed, and of one statement's moment. Names go through `identifier`, keys through
-`set_config`, because COPY takes no parameters.
+Invariant: it only reads, and what is read was committed. Names go through `identifier`, keys through `set_config`,
+because COPY takes no parameters.
 """
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pg8000.native import InterfaceError
 
+from contracts.messages import Position
 from contracts.star import Kind, StarRow
 from services.reconciler.plan import Newest
-from shared.bookkeeping import seen_table
+from shared.bookkeeping import POSITION, SEEN_POSITION, listed, row, seen_table, star_hash
 from shared.errors import WarehouseUnavailable
-from shared.postgres import Connection, DatabaseError, as_array, copy_out, explain, hang_up, identifier, rows_of
+from shared.postgres import Connection, DatabaseError, Sink, as_array, copy_out, explain, hang_up, identifier, rows_of
 
-SET_KEYS = "SELECT set_config('totes.keys', CAST(:keys AS text), true)"
+_SET = "SELECT set_config('totes.{name}', :value, true)"
 See = Callable[[int, Newest], None]
 """What is done with a key's newest observation."""
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A star row that is not as it was loaded: its key, and the position of the observation it shows."""
+
+    key: int
+    position: Position
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A change batch that was loaded, with its snapshot's source clock (UTC)."""
+
+    change_batch: str
+    as_of: datetime
 
 
 class Warehouse:
@@ -31,17 +50,31 @@ class Warehouse:
         self._schema = schema
         self._connection: Connection | None = None
 
-    def newest(self, table: type[StarRow], see: See, keys: Sequence[int] | None = None) -> None:
-        """Show the newest observation of every key, or of these keys alone, each once.
+    def newest(self, table: type[StarRow], keys: Sequence[int]) -> dict[int, Newest]:
+        """The newest observation of each of these keys, if any. Raises WarehouseUnavailable, ConfigurationError."""
+        found = _Observations()
+        self.copy(newest_sql(table, "= ANY(current_setting('totes.keys')::bigint[])"), found, keys=as_array(keys))
+        return found.by_key
 
-        Raises WarehouseUnavailable or ConfigurationError.
-        """
+    def copy(self, query: str, sink: Sink, **settings: str) -> None:
+        """Stream a query's rows, which reads its settings by `current_setting`; raises as `newest` does."""
         with self._answering() as connection:
             connection.run("BEGIN READ ONLY")
-            if keys is not None:
-                rows_of(connection, SET_KEYS, keys=as_array(keys))
-            copy_out(connection, newest_sql(table, all_keys=keys is None), _Observations(see))
+            for name, value in settings.items():
+                rows_of(connection, _SET.format(name=name), value=value)
+            copy_out(connection, f"COPY ({query}) TO STDOUT", sink)
             connection.run("COMMIT")
+
+    def loaded(self, batches: Sequence[str]) -> set[str]:
+        """Those of the change batches that are loaded."""
+        with self._answering() as connection:
+            return {name for [name] in rows_of(connection, _statement("loaded_batches"), batches=list(batches))}
+
+    def batches_at(self, feed: str, position: Position) -> list[Brought]:
+        """The change batches that brought a feed's rows at a position."""
+        with self._answering() as connection:
+            found = rows_of(connection, _statement("batches_at"), feed=feed, **position.model_dump())
+        return [Brought(*each) for each in found]
 
     def close(self) -> None:
         """End the session; the next question opens another."""
@@ -68,20 +101,84 @@ class Warehouse:
 class _Observations:
     """COPY's sink: one observation a row."""
 
-    def __init__(self, see: See) -> None:
-        self._see = see
+    def __init__(self) -> None:
+        self.by_key: dict[int, Newest] = {}
 
-    def write(self, row: bytes, /) -> None:
-        key, generation, revision, row_hash, live = map(int, row.split(b"\t"))
-        self._see(key, Newest(generation, revision, row_hash, bool(live)))
+    def write(self, line: bytes, /) -> None:
+        key, held = observation(line)
+        self.by_key[key] = held
 
 
-def newest_sql(table: type[StarRow], *, all_keys: bool) -> str:
-    """COPY of key, generation, revision, row hash and liveness (0 or 1), of all keys or of those in `totes.keys`."""
-    fact = table.kind() is Kind.FACT
-    key = "key" if fact else str(identifier(table.key))
-    wanted = "true" if all_keys else f"{key} = ANY(current_setting('totes.keys')::bigint[])"
-    name = "newest_of_a_fact" if fact else "newest_of_a_dimension"
-    text = Path(__file__).with_name(f"{name}.sql").read_text(encoding="utf-8")
-    place = seen_table(table) if fact else str(identifier(table.table))
-    return text.format(table=place, key=key, wanted=wanted)
+def observation(line: bytes) -> tuple[int, Newest]:
+    """A line of `newest_sql`."""
+    key, generation, revision, row_hash, live = line.split(b"\t")
+    return int(key), Newest(int(generation), int(revision), int(row_hash), live.startswith(b"t"))
+
+
+IN_RANGE = "{key} > current_setting('totes.low')::bigint AND {key} <= current_setting('totes.high')::bigint"
+
+
+def newest_sql(table: type[StarRow], wanted: str | None = None) -> str:
+    """Key, generation, revision, row hash and liveness of each key that is `wanted`, or between two settings."""
+    key = key_of(table)
+    condition = IN_RANGE.format(key=key) if wanted is None else f"{key} {wanted}"
+    name = "newest_of_a_fact" if table.kind() is Kind.FACT else "newest_of_a_dimension"
+    return _statement(name).format(table=observed(table), key=key, wanted=condition)
+
+
+def checksums_sql(table: type[StarRow]) -> str:
+    """Part, rows and sum of row hashes between two settings, live rows only."""
+    part = "(key::bigint - current_setting('totes.low')::bigint - 1) / current_setting('totes.width')::bigint"
+    return f"SELECT {part}, count(*), sum(row_hash) FROM (\n{newest_sql(table)}) newest WHERE live GROUP BY 1"
+
+
+def bounds_sql(table: type[StarRow]) -> str:
+    """Number, least and greatest key of the first `totes.limit` observations behind the key `totes.after`."""
+    key = key_of(table)
+    return (
+        f"SELECT count(*), min(key), max(key) FROM (SELECT {key} AS key FROM {observed(table)} "
+        f"WHERE {key} > current_setting('totes.after')::bigint ORDER BY {key} "
+        "LIMIT current_setting('totes.limit')::bigint) ahead HAVING count(*) > 0"
+    )
+
+
+def inferred_sql(dimension: type[StarRow]) -> str:
+    """Keys of members inferred more than `totes.seconds` ago that no row has described, between two settings."""
+    key = key_of(dimension)
+    return (
+        f"SELECT {key} FROM {observed(dimension)} WHERE {IN_RANGE.format(key=key)} AND _generation = 0 "
+        "AND _deleted_generation IS NULL "
+        "AND _inferred_at < now() - make_interval(secs => current_setting('totes.seconds')::float8)"
+    )
+
+
+def damaged_sql(table: type[StarRow]) -> str:
+    """Key and position of star rows whose columns are not those of their star hash, or that are gone, in a range."""
+    if table.kind() is Kind.DIMENSION:
+        key = key_of(table)
+        return (
+            f"SELECT {key}, {listed(POSITION)} FROM {observed(table)} "
+            f"WHERE {IN_RANGE.format(key=key)} AND _generation > 0 AND {star_hash(table)} IS DISTINCT FROM _star_hash"
+        )
+    return _statement("damaged_of_a_fact").format(
+        seen=seen_table(table),
+        fact=identifier(table.table),
+        wanted=IN_RANGE.format(key="key"),
+        place=row(("key", *SEEN_POSITION), "s"),
+        row_place=row((identifier(table.key), *POSITION), "f"),
+        star_hash=star_hash(table, "f"),
+    )
+
+
+def key_of(table: type[StarRow]) -> str:
+    """The column that holds the keys of `observed`."""
+    return "key" if table.kind() is Kind.FACT else str(identifier(table.key))
+
+
+def observed(table: type[StarRow]) -> str:
+    """Where a star table's observations are kept."""
+    return seen_table(table) if table.kind() is Kind.FACT else str(identifier(table.table))
+
+
+def _statement(name: str) -> str:
+    return Path(__file__).with_name(f"{name}.sql").read_text(encoding="utf-8")

@@ -12,7 +12,8 @@ from contracts.feeds import FEEDS
 from services.loader.handler import Loader
 from services.loader.migrate import migrate
 from services.loader.warehouse import Warehouse as LoadedWarehouse
-from services.reconciler.reconcile import Adapters, Reconciler
+from services.reconciler.progress import ProgressStore
+from services.reconciler.reconcile import Adapters, Reconciler, Task
 from services.reconciler.warehouse import Warehouse
 from services.transform.transform import Transform
 from shared.archive import Publisher
@@ -99,6 +100,7 @@ class Pipeline:
             warehouse=Warehouse(lambda: wrap(self._connect(loader_dsn)), SCHEMA),
             publisher=Publisher(objects, self.aws.archive, Queue(sqs or self.aws.sqs, self.aws.changes)),
             checkpoints=CheckpointStore(objects, self.aws.control),
+            progress=ProgressStore(objects, self.aws.control),
             log=logger("reconciler-test", "CRITICAL"),
         )
         return Reconciler(
@@ -106,15 +108,20 @@ class Pipeline:
             settings=Settings(_env_file=None, **settings),
             adapters=adapters,
             sleep=self._sleep,
+            now=self.bench.clock.now,
         )
 
-    def reconcile(self, reconciler: Reconciler | None = None) -> dict[str, Any]:
+    def reconcile(self, reconciler: Reconciler | None = None, **task: Any) -> dict[str, Any]:
         """One run of a fresh reconciler, unless one is given; its answer's total."""
-        return (reconciler or self.reconciler()).run().as_answer()["total"]
+        return (reconciler or self.reconciler()).run(Task(**task)).as_answer()["total"]
 
-    def mend(self) -> dict[str, Any]:
+    def forget(self) -> None:
+        """As if the run had died before it could write down what it sent."""
+        self.aws.s3.delete_object(Bucket=self.aws.control, Key="reconciler.json")
+
+    def mend(self, **task: Any) -> dict[str, Any]:
         """Reconcile, and bring the repairs into the warehouse."""
-        found = self.reconcile()
+        found = self.reconcile(**task)
         self.deliver()
         return found
 

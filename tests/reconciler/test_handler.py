@@ -25,7 +25,7 @@ def test_an_invocation_reconciles_and_answers_what_it_found(pipeline: Pipeline, 
     answers = [handler.handler({}, None) for _ in range(2)]
 
     assert [answer["feeds"]["sales_order"]["deleted"] for answer in answers] == [1, 0]
-    assert answers[1]["total"]["repeated"] == 1
+    assert answers[1]["total"]["in_flight"] == 1
     assert answers[0]["skipped"] == {}
     pipeline.deliver()
     assert pipeline.rows("SELECT count(*) FROM current_sales_order") == [[29]]

@@ -1,0 +1,89 @@
+"""Find in the archive the rows that damaged star rows were made of, to be published once more at their own position.
+
+Invariant: a restored row says what was observed at that position and nothing new, so that no history changes: the
+loader gives the star row its columns back, or makes it again where it was deleted by hand.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from contracts.feeds import Feed
+from contracts.messages import ChangeBatch, Operation, Origin, Position, stored_as
+from services.reconciler.warehouse import Damaged, Warehouse
+from shared.archive import Circumstances, Page, Pages, Publisher, columns_of, key_at
+from shared.errors import CorruptObject
+
+
+@dataclass
+class Restored:
+    """Pages with their number and circumstances, and the keys of which the archive does not have the row."""
+
+    pages: list[tuple[Page, int, Circumstances]] = field(default_factory=list)
+    left: set[int] = field(default_factory=set)
+
+
+def restored_pages(
+    damaged: Iterable[Damaged], feed: Feed, archive: Publisher, warehouse: Warehouse, compression_level: int
+) -> Restored:
+    """The pages that restore these star rows."""
+    result = Restored()
+    ordered = sorted(damaged, key=_place)
+    for position, group in groupby(ordered, key=lambda one: one.position):
+        wanted = {one.key for one in group}
+        for brought in warehouse.batches_at(feed.name, position):
+            batch = _stored(archive, stored_as(brought.change_batch, brought.as_of, Operation.CHANGED))
+            if batch is None or batch.data.columns != columns_of(feed, Operation.CHANGED):
+                continue
+            page = _page(archive, feed, batch, wanted, compression_level)
+            if page is not None:
+                wanted -= page.hashes.keys()
+                result.pages.append((page, batch.data.page, _circumstances(batch)))
+        result.left |= wanted
+    return result
+
+
+def _place(one: Damaged) -> tuple[int, int, int, int]:
+    at: Position = one.position
+    return at.generation, at.revision, at.contract, one.key
+
+
+def _stored(archive: Publisher, key: str) -> ChangeBatch | None:
+    try:
+        return archive.batch(key)
+    except CorruptObject:
+        return None
+
+
+def _page(archive: Publisher, feed: Feed, batch: ChangeBatch, wanted: set[int], compression_level: int) -> Page | None:
+    """The wanted rows of a batch, each as it lies in the archive."""
+    column = feed.columns.index(feed.key)
+    lines = [line for line in _lines(archive, batch) if key_at(line, column) in wanted]
+    if not lines:
+        return None
+    kept: list[Page] = []
+    pages = Pages(
+        feed, kept.append, holds=lambda _key, _hash: False, page_rows=len(lines), compression_level=compression_level
+    )
+    for line in lines:
+        pages.write(line)
+    return pages.rest()
+
+
+def _lines(archive: Publisher, batch: ChangeBatch) -> Sequence[bytes]:
+    try:
+        return archive.lines(batch)
+    except CorruptObject:
+        return ()
+
+
+def _circumstances(batch: ChangeBatch) -> Circumstances:
+    data = batch.data
+    return Circumstances(
+        origin=Origin.REPAIR,
+        generation=data.position.generation,
+        revision=data.position.revision,
+        since=None,
+        as_of=data.as_of,
+        time_zone=data.time_zone,
+    )

@@ -1,0 +1,119 @@
+"""The warehouse against itself: what somebody changed by hand is found, and comes back from the archive."""
+
+from typing import Any
+
+import pytest
+
+from tests.reconciler.conftest import Pipeline
+
+HISTORY = "SELECT * FROM history_sales_order ORDER BY sales_order_id, valid_from"
+WITHOUT_RECORD = (
+    "SELECT sales_order_id, units_sold, valid_from, valid_to, ended_by FROM history_sales_order ORDER BY 1, 3"
+)
+
+
+def deep(pipeline: Pipeline) -> dict[str, Any]:
+    """A whole run that proves the star rows, its repairs delivered."""
+    return pipeline.mend(whole=True, deep=True)
+
+
+@pytest.fixture
+def versions(pipeline: Pipeline) -> Pipeline:
+    """Two orders with three versions each, one of them deleted since."""
+    for units in (500, 501):
+        pipeline.source(
+            f"UPDATE sales_order SET units_sold = {units}, last_updated = now() WHERE sales_order_id IN (7, 8)"
+        )
+        pipeline.capture()
+    pipeline.source("DELETE FROM sales_order WHERE sales_order_id = 8")
+    pipeline.mend()
+    return pipeline
+
+
+def test_nothing_is_found_where_nobody_touched_anything(versions: Pipeline):
+    total = deep(versions)
+
+    assert (total["damaged"], total["restored"]) == (0, 0)
+    assert versions.deliver() == 0
+
+
+@pytest.mark.parametrize(
+    ("edit", "damaged"),
+    [
+        ("UPDATE fact_sales_order SET units_sold = 0 WHERE sales_order_id <= 10", 14),
+        ("UPDATE fact_sales_order SET units_sold = 0, _star_hash = 1 WHERE sales_order_id = 7", 3),
+        ("UPDATE fact_sales_order SET unit_price = 9.99 WHERE sales_order_id = 7 AND units_sold = 500", 1),
+        ("UPDATE fact_sales_order SET units_sold = 0 WHERE sales_order_id = 8", 3),
+    ],
+    ids=["ten orders", "with its hash", "an old version", "a deleted order"],
+)
+def test_edited_versions_get_their_columns_back_and_no_history_changes(versions: Pipeline, edit: str, damaged: int):
+    before = versions.rows(HISTORY)
+    versions.edit(edit)
+    assert versions.rows(HISTORY) != before
+
+    total = deep(versions)
+
+    assert (total["damaged"], total["restored"]) == (damaged, damaged)
+    assert versions.rows(HISTORY) == before
+    assert deep(versions)["damaged"] == 0
+
+
+@pytest.mark.parametrize("which", ["true", "units_sold = 500", "sales_order_id = 8"])
+def test_versions_deleted_by_hand_are_made_again(versions: Pipeline, which: str):
+    before = versions.rows(WITHOUT_RECORD)
+    versions.edit(f"DELETE FROM fact_sales_order WHERE {which}")
+
+    assert deep(versions)["damaged"] > 0
+
+    assert versions.rows(WITHOUT_RECORD) == before
+    assert deep(versions)["damaged"] == 0
+
+
+def test_an_edited_member_of_a_dimension_comes_back(pipeline: Pipeline):
+    content = "SELECT design_name FROM dim_design ORDER BY design_id"
+    before = pipeline.rows(content)
+    pipeline.edit("UPDATE dim_design SET design_name = 'Edited' WHERE design_id <= 5")
+
+    assert deep(pipeline)["restored"] == 5
+
+    assert pipeline.rows(content) == before
+    assert deep(pipeline)["damaged"] == 0
+
+
+def test_without_its_archived_row_the_present_version_is_restored_from_the_source(pipeline: Pipeline):
+    current = "SELECT units_sold FROM current_sales_order ORDER BY sales_order_id"
+    before = pipeline.rows(current)
+    pipeline.edit("UPDATE fact_sales_order SET units_sold = 0")
+    pipeline.edit("UPDATE _load_batch SET feed = 'lost' WHERE feed = 'sales_order'")
+
+    total = deep(pipeline)
+
+    assert (total["damaged"], total["restored"]) == (30, 30)
+    assert pipeline.rows(current) == before
+    assert pipeline.rows("SELECT count(*) FROM fact_sales_order") == [[30]]
+
+
+def test_a_dry_run_tells_the_damage_and_leaves_it(pipeline: Pipeline):
+    pipeline.edit("UPDATE fact_sales_order SET units_sold = 0 WHERE sales_order_id <= 10")
+
+    total = pipeline.mend(whole=True, deep=True, dry_run=True)
+
+    assert (total["damaged"], total["restored"]) == (10, 0)
+    assert pipeline.rows("SELECT count(*) FROM fact_sales_order WHERE units_sold = 0") == [[10]]
+
+
+def test_the_same_damage_done_again_in_a_quiet_source_is_mended_again(pipeline: Pipeline):
+    edit = "UPDATE fact_sales_order SET units_sold = 0 WHERE sales_order_id = 7"
+
+    for _ in range(2):
+        pipeline.edit(edit)
+        assert deep(pipeline)["damaged"] == 1
+
+    assert deep(pipeline)["damaged"] == 0
+
+
+def test_a_run_that_is_not_deep_does_not_look_at_the_star_rows(pipeline: Pipeline):
+    pipeline.edit("UPDATE fact_sales_order SET units_sold = 0")
+
+    assert pipeline.reconcile(whole=True)["damaged"] == 0
