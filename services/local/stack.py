@@ -30,7 +30,7 @@ from services.local.lock import UpLock
 from services.local.postgres import PostgresServer
 from services.local.processes import Process
 from services.local.recover import Recovery
-from services.local.topology import MINUTE_SECONDS, topology
+from services.local.topology import MINUTE_SECONDS, Topology, topology
 from shared.checkpoint import CheckpointStore
 from shared.errors import CheckpointConflict, ConfigurationError, PipelineError
 from shared.objects import ObjectStore
@@ -102,9 +102,15 @@ class Databases:
 class Stack:
     """One embedded stack; a context manager that starts nothing by itself and always stops."""
 
-    def __init__(self, options: StackOptions, progress: Callable[[str], None]) -> None:
-        """Take the options and whoever is told of each step. Raises ConfigurationError for options that cannot be."""
+    def __init__(
+        self, options: StackOptions, progress: Callable[[str], None], deployed: Topology | None = None
+    ) -> None:
+        """Take the options, whoever is told of each step, and what to deploy if it is not the project's own topology.
+
+        Raises ConfigurationError for options that cannot be.
+        """
         self._options = options
+        self._topology = topology() if deployed is None else deployed
         self._progress = progress
         self._reconcile_minutes = options.reconcile_minutes
         self._emulator = Emulator(options.folder / AWS, options.port)
@@ -154,8 +160,8 @@ class Stack:
             # Whoever polled before is gone for certain, so that nobody need wait for his lease to end.
             self._move_checkpoint(deployment, {"paused": False, "resting": True})
             self._recover(deployment, databases)
-            for function in ("poller", *topology().event_source_mappings):
-                invoke(self._emulator, topology(), function)
+            for function in ("poller", *self._topology.event_source_mappings):
+                invoke(self._emulator, self._topology, function)
             self._description = self._describe(deployment, databases)
             self._started.callback((self._root / FILE).unlink, missing_ok=True)
             self._description.write(self._root)
@@ -249,7 +255,7 @@ class Stack:
                 "poll_interval_seconds": f"{self._options.poll_interval_seconds:g}",
             },
         )
-        return deploy(self._emulator, topology(), choices)
+        return deploy(self._emulator, self._topology, choices)
 
     def _recover(self, deployment: Deployment, databases: Databases) -> None:
         sent = self._republish(deployment, databases.loader)
