@@ -25,7 +25,7 @@ run: requirements ## Run the whole pipeline on the embedded stack for SECONDS=60
 
 test: dev-setup ## Run every test that needs nothing beyond the environment, with coverage.
 	@echo "Tests on embedded Postgres and emulated S3 and SQS (about 4 minutes on 2 cores)"
-	@$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered
+	@$(BIN)/pytest -m "not slow and not measured" -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered
 
 check: format-check lint types imports test e2e docs security ## Run what CI runs: tests and the slower checks.
 	@echo "make check: all passed"

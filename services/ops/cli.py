@@ -5,6 +5,7 @@ that one sentence names. Modules that take long to import are imported by the co
 """
 
 import errno
+import json
 import tempfile
 import time
 import traceback
@@ -221,6 +222,48 @@ def rebase(
         raise ConfigurationError("Expected --source-changed, which says that the change of the source is meant.")
     generation = accept(checkpoints_of(describe(UpOptions.of(state_dir=state_dir).state_dir)))
     typer.echo(f"Generation {generation} begins with the next poll, within a minute; every feed is read whole again.")
+
+
+@app.command()
+def reconcile(
+    *,
+    feed: Annotated[list[str] | None, typer.Option(help="Only this feed; may be repeated.", metavar="F")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what differs and publish nothing.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also hold every star row against the hash taken when it was loaded.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete however many rows are gone from the source.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, keys in snake_case.")] = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Compare every row of source and warehouse in a running stack, and repair what differs.
+
+    Repairs are published as change batches like any other. What is still on its way is left to arrive. Exit codes:
+    0 no drift; 1 drift found, repaired unless --dry-run; 3 a feed could not be compared.
+    """
+    import sys
+
+    from rich.console import Console
+
+    from services.ops import reconcile as reconciling
+    from services.ops.running import describe
+    from services.reconciler.reconcile import Task
+    from shared.settings import Settings
+
+    task = Task(
+        feeds=reconciling.feeds_named(feed or []),
+        whole=True,
+        dry_run=dry_run,
+        deep=deep,
+        allow=reconciling.asking(lambda question: sys.stdin.isatty() and typer.confirm(question), yes=yes),
+    )
+    description = describe(UpOptions.of(state_dir=state_dir).state_dir)
+    report = reconciling.reconciler_of(description, Settings()).run(task)
+    if as_json:
+        typer.echo(json.dumps(reconciling.as_json(report), indent=2))
+    else:
+        Console().print(reconciling.render(report, dry_run=dry_run))
+    raise typer.Exit(reconciling.exit_code(report))
 
 
 def _exit_code(error: PipelineError) -> int:

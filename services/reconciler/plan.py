@@ -18,7 +18,8 @@ class Kind(StrEnum):
 
     Absent or deleted in the warehouse, of another row hash there, or gone from the source: these are repaired.
     On its way (or arrived since), or sent before and refused by its contract: these are left alone. A member inferred
-    long ago that the source does not know either cannot be repaired, only told.
+    long ago that the source does not know either cannot be repaired, only told. A star row that is not as it was
+    loaded is restored from the archive.
     """
 
     MISSING = "missing"
@@ -27,6 +28,7 @@ class Kind(StrEnum):
     IN_FLIGHT = "in_flight"
     QUARANTINED = "quarantined"
     INFERRED = "inferred"
+    DAMAGED = "damaged"
 
 
 @dataclass(frozen=True)

@@ -363,6 +363,8 @@ class Reconciler:
     def _restore(self, one: _Pass, damaged: Sequence[Damaged], task: Task) -> Totals:
         """Publish the archived rows that damaged star rows were made of; without them, the source's present rows."""
         found = Totals(damaged=len(damaged))
+        told = [Decision(Kind.DAMAGED, each.key, None, None) for each in damaged]
+        one.decisions = (*one.decisions, *told)[:SHOWN]
         if not damaged or task.dry_run:
             return found
         self._log.error("star rows are not as they were loaded", feed=one.feed.name, rows=len(damaged))

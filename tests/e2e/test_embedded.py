@@ -176,6 +176,25 @@ def test_deletions_arrive_with_the_next_reconcile_and_end_the_history(stack: Sta
         assert warehouse.run("SELECT * FROM current_payment WHERE payment_id = :key", key=key) == []
 
 
+def test_totes_reconcile_finds_what_was_edited_in_the_warehouse_and_mends_it(stack: Stack) -> None:
+    assert totes("reconcile", "--deep", folder=stack.up.folder).returncode == 0
+    with stack.warehouse() as warehouse:
+        warehouse.run(f"SET search_path = {stack.schema}")
+        warehouse.run(
+            "UPDATE fact_sales_order SET units_sold = 0 WHERE sales_record_id IN"
+            " (SELECT sales_record_id FROM fact_sales_order ORDER BY 1 LIMIT 10)"
+        )
+
+    seen = totes("reconcile", "--deep", "--dry-run", "--json", folder=stack.up.folder)
+    mended = totes("reconcile", "--deep", folder=stack.up.folder)
+    stack.until_equal()
+
+    assert (seen.returncode, mended.returncode) == (1, 1)
+    assert json.loads(seen.stdout)["feeds"]["sales_order"]["damaged"] == 10
+    assert "10 restored" in mended.stdout
+    assert totes("reconcile", "--deep", folder=stack.up.folder).returncode == 0
+
+
 def test_parquet_opens_in_duckdb_with_its_types(stack: Stack, tmp_path: Path) -> None:
     s3, bucket = stack.client("s3"), stack.description["buckets"]["processed"]
     key = next(entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="fact_sales_order/")["Contents"])

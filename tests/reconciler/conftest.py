@@ -84,6 +84,14 @@ class Pipeline:
         self.poll()
         self.deliver()
 
+    def capture_some(self) -> bool:
+        """One round of the poller, brought into the warehouse; whether a read is still under way."""
+        assert self.poller.claim()
+        self.poller.poll()
+        self.poller.rest()
+        self.deliver()
+        return self.poller.busy
+
     def reconciler(
         self, *, s3: Any = None, sqs: Any = None, wrap: Callable[[Any], Any] = lambda real: real, **settings: Any
     ) -> Reconciler:
