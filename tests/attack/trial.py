@@ -1,0 +1,98 @@
+"""A trial: an empty site to attack, and the verdict after everything has come to rest."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from pg8000.native import Connection
+
+from tests.attack import oracle
+from tests.attack.site import EMPTY_SOURCE, EMPTY_WAREHOUSE, LEASE_SECONDS, SCHEMA, Databases, Site
+
+TABLES = ("fact_sales_order", "_seen_sales_order", "dim_staff", "dim_design", "dim_counterparty", "dim_location")
+
+
+class Ground:
+    """Sessions of the superuser, kept over many trials."""
+
+    def __init__(self, databases: Databases) -> None:
+        self.databases = databases
+        self.source = databases.server.connect(databases.source)
+        self.warehouse = databases.server.connect(databases.warehouse)
+        self.observer = databases.server.connect(databases.source)
+        self._writers: list[Connection] = []
+
+    def close(self) -> None:
+        for one in (self.source, self.warehouse, self.observer, *self._writers):
+            one.close()
+        self.databases.close()
+
+    def writers(self, number: int) -> list[Connection]:
+        """So many sessions of applications."""
+        while len(self._writers) < number:
+            self._writers.append(self.databases.server.connect(self.databases.source))
+        return self._writers[:number]
+
+    def clear(self) -> Site:
+        """A site with nothing in it but one row of each table a fact refers to."""
+        self.source.run(EMPTY_SOURCE)
+        self.warehouse.run(EMPTY_WAREHOUSE)
+        return Site(self.databases)
+
+    def blocked(self, backend: int) -> bool:
+        """Whether a backend waits for another's lock."""
+        return bool(self.observer.run("SELECT cardinality(pg_blocking_pids(:pid)) > 0", pid=backend)[0][0])
+
+
+@dataclass
+class Verdict:
+    """Bring everything to rest and hold it against the journal; nothing may be open in the source any more."""
+
+    ground: Ground
+    site: Site
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def reach(self) -> None:
+        self.site.drain()
+        self._poll_and_deliver()
+        self._check_before_reconcile()
+        self._reconcile()
+        self._check_all()
+        held = self._held()
+        self._again()
+        now = self._held()
+        changed = [table for table in TABLES if now[table] != held[table]]
+        assert not changed, f"Running everything again changed {changed}."
+
+    def _poll_and_deliver(self) -> None:
+        """By whoever polls last; another may have died, so its lease must be over."""
+        self.site.clock.sleep(2 * LEASE_SECONDS)
+        self.site.poller.run()
+        self.site.drain()
+
+    def _reconcile(self) -> None:
+        self.site.reconciler.run()
+        self.site.drain()
+
+    def _again(self) -> None:
+        self._poll_and_deliver()
+        self._reconcile()
+        self.site.replay()
+        self.site.drain()
+
+    def _held(self) -> dict[str, Any]:
+        """Every row but the bookkeeping of load batches."""
+        return {table: self.ground.warehouse.run(_DIGEST.format(table=f"{SCHEMA}.{table}")) for table in TABLES}
+
+    def _check_before_reconcile(self) -> None:
+        """The last read was a scan, so the reconciler is needed for deletions alone, or after its own repairs."""
+
+    def _check_all(self) -> None:
+        assert self.site.parked() == []
+        journal = oracle.Journal(self.ground.source, self.site.witness.snapshots)
+        facts = oracle.Facts(self.ground.warehouse)
+        oracle.check_now(journal, facts, oracle.dimensions_in(self.ground.warehouse))
+        oracle.check_history(journal, facts, self.site.witness, self.counts)
+
+
+_DIGEST = "SELECT count(*), coalesce(md5(string_agg(t::text, ',' ORDER BY t::text)), '') FROM {table} t"
