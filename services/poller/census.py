@@ -22,8 +22,8 @@ class Keys:
         self._sorted = array("q")
 
     def write(self, row: bytes, /) -> None:
-        """Take the next greater key."""
-        self._sorted.append(int(row))
+        """Take the next greater keys, with commas between them."""
+        self._sorted.extend(map(int, row.split(b",")))
 
     def __len__(self) -> int:
         """How many were listed."""

@@ -377,7 +377,7 @@ class Poller:
             clock=pulse.clock,
             xmax=snapshot.xmax,
             xip=snapshot.xip,
-            open=reading.starts(pulse.listed, self._listing),
+            open=reading.starts(pulse.listed, self._listing and reading.no_later(self._listing, pulse.clock)),
             generation=self._checkpoint.generation,
         )
         return self._listing

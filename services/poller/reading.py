@@ -66,6 +66,15 @@ def still_open(listed: Iterable[Transaction], snapshot: Snapshot) -> frozenset[s
     return frozenset(names)
 
 
+def no_later(last: Horizon, clock: datetime) -> Horizon:
+    """A horizon as if it were taken no later than `clock`, a later look at the source's clock.
+
+    What began since the horizon bears no time before its own, unless the clock was set back: then it may bear any
+    time down to the moment of that step, which the margin reaches if the polls are closer to each other than it is.
+    """
+    return last if last.clock <= clock else last.model_copy(update={"clock": clock})
+
+
 def look_back(base: Horizon, open_now: Collection[str], margin: timedelta) -> datetime | None:
     """The oldest `last_updated` (UTC) that may have become visible since `base`; None where there is no lower bound."""
     ended = [start for name, start in base.open.items() if not name.startswith(_ID) and name not in open_now]
@@ -111,7 +120,7 @@ def conditions(
         return Conditions()
     newer = oldest_new_id(base, Snapshot(seen.xmax, seen.xip)) if trusted else None
     still = open_now if trusted else ()
-    earliest = look_back(base, still, rules.margin) if origin is Origin.POLL else None
+    earliest = look_back(no_later(base, seen.clock), still, rules.margin) if origin is Origin.POLL else None
     return Conditions(earliest and in_zone(earliest, rules.zone, seen.clock), newer)
 
 
@@ -223,8 +232,8 @@ def horizons(checkpoint: Checkpoint) -> list[Horizon]:
 
 
 def newest(known: Sequence[Horizon]) -> Horizon | None:
-    """The latest listing of open transactions."""
-    return max(known, key=lambda one: one.clock, default=None)
+    """The latest listing of open transactions. Ids only grow within a generation, a clock may have stepped back."""
+    return max(known, key=lambda one: (one.generation, one.xmax, one.clock), default=None)
 
 
 # -- when a scan is due

@@ -163,7 +163,7 @@ class Source:
         return copy_out(self._session, sql.copy_rows_of_keys(feed, self._schema, server_version=self._version), sink)
 
     def copy_all_keys(self, feed: Feed, sink: Sink) -> int:
-        """Stream every key of the feed, in key order, out of the open snapshot; their number."""
+        """Stream every key of the feed, in key order, out of the open snapshot, many to a row; the number of rows."""
         return copy_out(self._session, sql.copy_all_keys(feed, self._schema), sink)
 
     def count_rows(self, feed: Feed) -> int:

@@ -15,6 +15,8 @@ from shared.totesys.snapshot import Conditions
 
 RECORD_HASH_VERSION = 140000
 """hash_record_extended came with PostgreSQL 14."""
+KEYS_IN_A_ROW = 10_000
+"""At most, where no key is left out: some 80 kB."""
 _TABLE, _JOINED = "t", "j"
 
 
@@ -115,8 +117,13 @@ def copy_bounds(feed: Feed, schema: str) -> str:
 
 
 def copy_all_keys(feed: Feed, schema: str) -> str:
-    """COPY of every key of the feed's own table, in key order."""
-    return _copy(f"SELECT {_key(feed)} FROM {qualified(schema, feed.name)} {_TABLE} ORDER BY {_key(feed)}")
+    """COPY of every key of the feed's own table, in key order, many to a row with commas between them.
+
+    Each row of COPY costs its reader several microseconds, each key in it a tenth of one.
+    """
+    key, part = _key(feed), f"{_key(feed)} / {KEYS_IN_A_ROW}"
+    listed = f"string_agg({key}::text, ',' ORDER BY {key})"
+    return _copy(f"SELECT {listed} FROM {qualified(schema, feed.name)} {_TABLE} GROUP BY {part} ORDER BY {part}")
 
 
 def count_rows(feed: Feed, schema: str) -> str:
