@@ -1,6 +1,7 @@
 """Clocks that are wrong, step, round, or show an hour twice: what the poll still finds, what is left to the nets.
 
-Each test says which net found a row: `started(..., scan_max_rows=0)` has the poll alone.
+Each test says which net found a row: `started(..., scan_max_rows=0)` has the poll alone. Both readers are tried where
+the start of a transaction matters.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,37 +19,37 @@ LONDON = "Europe/London"
 
 
 @pytest.mark.parametrize("seconds", [-59, -1, 0.5, 3600, 10 * 365 * 86400])
-def test_an_application_s_clock_may_be_behind_by_the_margin_and_ahead_by_anything(both: Bench, seconds: float):
-    seeded(both)
-    poller = both.started("design", **POLL_ALONE)
+def test_an_application_s_clock_may_be_behind_by_the_margin_and_ahead_by_anything(bench: Bench, seconds: float):
+    seeded(bench)
+    poller = bench.started("design", **POLL_ALONE)
     stamp = f"(now() + interval '{seconds} s') AT TIME ZONE 'UTC'"
     found = []
     for number in (1, 2, 3):
-        both.run(insert(number, stamp))
-        found += ids(both.polled(poller))
+        bench.run(insert(number, stamp))
+        found += ids(bench.polled(poller))
 
     assert found == [1, 2, 3]
 
 
-def test_a_row_dated_ahead_hides_no_later_row_of_a_right_clock(both: Bench):
-    seeded(both)
-    poller = both.started("design", margin_seconds=0.001, **POLL_ALONE)
-    both.run(insert(1, "'2999-01-01'"))
-    first = ids(both.polled(poller))
-    both.drain(poller)
-    both.run(insert(2))
+def test_a_row_dated_ahead_hides_no_later_row_of_a_right_clock(bench: Bench):
+    seeded(bench)
+    poller = bench.started("design", margin_seconds=0.001, **POLL_ALONE)
+    bench.run(insert(1, "'2999-01-01'"))
+    first = ids(bench.polled(poller))
+    bench.drain(poller)
+    bench.run(insert(2))
 
-    assert (first, ids(both.polled(poller))) == ([1], [2])
+    assert (first, ids(bench.polled(poller))) == ([1], [2])
 
 
-def test_a_row_dated_further_behind_than_the_margin_is_found_by_the_next_scan(both: Bench):
-    seeded(both)
-    poller = both.started("design")
-    both.run(insert(1, "(now() - interval '61 s') AT TIME ZONE 'UTC'"))
-    by_the_poll = ids(both.polled(poller))
-    both.scan_next()
+def test_a_row_dated_further_behind_than_the_margin_is_found_by_the_next_scan(bench: Bench):
+    seeded(bench)
+    poller = bench.started("design")
+    bench.run(insert(1, "(now() - interval '61 s') AT TIME ZONE 'UTC'"))
+    by_the_poll = ids(bench.polled(poller))
+    bench.scan_next()
 
-    assert (by_the_poll, ids(both.polled(poller))) == ([], [1])
+    assert (by_the_poll, ids(bench.polled(poller))) == ([], [1])
 
 
 def test_a_row_dated_further_behind_than_the_margin_is_found_by_the_reconciler_without_any_scan(pipeline: Pipeline):
@@ -73,42 +74,60 @@ def rounding(bench: Bench, poller, *, down: bool) -> str:
 
 
 @pytest.mark.parametrize("down", [True, False], ids=["before the clock it came after", "into the future"])
-def test_a_time_that_the_column_rounds_is_found(both: Bench, down: bool):
-    seeded(both)
-    poller = both.started("design", margin_seconds=0.001, **POLL_ALONE)
-    moment = rounding(both, poller, down=down)
-    both.run(insert(1, f"'{moment}'"))
+def test_a_time_that_the_column_rounds_is_found(bench: Bench, down: bool):
+    seeded(bench)
+    poller = bench.started("design", margin_seconds=0.001, **POLL_ALONE)
+    moment = rounding(bench, poller, down=down)
+    bench.run(insert(1, f"'{moment}'"))
 
-    kept = both.run("SELECT last_updated::text FROM design WHERE design_id = 1")[0][0]
+    kept = bench.run("SELECT last_updated::text FROM design WHERE design_id = 1")[0][0]
     assert (kept < moment) is down
-    assert ids(both.polled(poller)) == [1]
+    assert ids(bench.polled(poller)) == [1]
 
 
-def test_a_clock_that_steps_back_by_less_than_the_margin_loses_nothing(both: Bench):
-    seeded(both)
-    clock = SourceClock(both)
-    poller = both.started("design", wrap=clock.through, **POLL_ALONE)
-    clock.step(-50)
-    found = []
-    for number in range(1, 6):
-        both.run(insert(number, clock.shows("now()")))
-        found += ids(both.polled(poller))
-
-    assert found == [1, 2, 3, 4, 5]
-
-
-def test_a_clock_that_steps_back_by_an_hour_leaves_one_poll_s_rows_to_the_scan_and_nothing_after(both: Bench):
-    seeded(both)
-    clock = SourceClock(both)
-    poller = both.started("design", wrap=clock.through)
-    clock.step(-HOUR)
+@pytest.mark.parametrize("seconds", [50, HOUR], ids=["less than the margin", "an hour"])
+def test_a_clock_that_steps_back_loses_nothing(bench: Bench, seconds: float):
+    seeded(bench)
+    clock = SourceClock(bench)
+    poller = bench.started("design", wrap=clock.through, **POLL_ALONE)
+    clock.step(-seconds)
     found = []
     for number in range(1, 5):
-        both.run(insert(number, clock.shows("now()")))
-        found.append(ids(both.polled(poller)))
-    both.scan_next()
+        bench.run(insert(number, clock.shows("now()")))
+        found.append(ids(bench.polled(poller)))
+        clock.step(30)
 
-    assert found == [[], [2], [3], [4]]
+    assert found == [[1], [2], [3], [4]]
+
+
+def test_what_was_written_after_a_step_back_and_long_before_the_next_poll_is_found_by_the_scan(bench: Bench):
+    seeded(bench)
+    clock = SourceClock(bench)
+    poller = bench.started("design", wrap=clock.through)
+    clock.step(-HOUR)
+    bench.run(insert(1, clock.shows("now()")))
+    clock.step(61)
+    bench.run(insert(2, clock.shows("now()")))
+    by_the_poll = ids(bench.polled(poller))
+    bench.scan_next()
+
+    assert (by_the_poll, ids(bench.polled(poller))) == ([2], [1])
+
+
+def test_a_transaction_begun_after_a_step_back_is_found_whenever_it_ends(both: Bench):
+    seeded(both)
+    clock, late = SourceClock(both), both.writer()
+    poller = both.started("design", wrap=clock.through, **POLL_ALONE)
+    clock.step(-HOUR)
+    late.run("BEGIN")
+    late.run(insert(1, clock.shows("now()")))
+    both.drain(poller)
+    for number in range(2, 5):
+        clock.step(300)
+        both.run(insert(number, clock.shows("now()")))
+        assert ids(both.polled(poller)) == [number]
+    late.run("COMMIT")
+
     assert ids(both.polled(poller)) == [1]
 
 
@@ -125,6 +144,28 @@ def test_a_transaction_open_while_the_clock_steps_back_is_found(both: Bench):
     late.run("COMMIT")
 
     assert ids(both.polled(poller)) == [1]
+
+
+def test_an_heir_after_a_step_back_keeps_the_starts_that_were_listed_last(bench: Bench):
+    """The scan's horizon is older than the poll's and shows the later time."""
+    seeded(bench)
+    clock, late = SourceClock(bench), bench.writer()
+    poller = bench.started("design", wrap=clock.through)
+    clock.step(-HOUR)
+    late.run("BEGIN")
+    late.run(insert(1, clock.shows("now()")))
+    bench.drain(poller)
+    poller.rest()
+    clock.step(HOUR / 2)
+    heir = bench.poller("design", owner="heir", wrap=clock.through, **POLL_ALONE)
+    assert heir.claim()
+    for number in (2, 3):
+        bench.run(insert(number, clock.shows("now()")))
+        assert ids(bench.polled(heir)) == [number]
+        clock.step(300)
+    late.run("COMMIT")
+
+    assert ids(bench.polled(heir)) == [1]
 
 
 def set_to(clock: SourceClock, moment: datetime) -> None:
@@ -157,14 +198,14 @@ def test_no_row_written_around_the_hour_that_comes_twice_or_never_is_lost(both: 
     assert found == [[number] for number in range(1, 15)] + [[1000]]
 
 
-def test_a_poller_that_slept_through_the_autumn_hour_finds_its_rows(both: Bench):
-    seeded(both)
-    clock = SourceClock(both)
+def test_a_poller_that_slept_through_the_autumn_hour_finds_its_rows(bench: Bench):
+    seeded(bench)
+    clock = SourceClock(bench)
     set_to(clock, AUTUMN - timedelta(seconds=5))
-    poller = both.started("design", time_zone=LONDON, margin_seconds=1, wrap=clock.through, **POLL_ALONE)
+    poller = bench.started("design", time_zone=LONDON, margin_seconds=1, wrap=clock.through, **POLL_ALONE)
     clock.step(10)
-    both.run(insert(1, clock.shows("now()", LONDON)))
-    wall = both.run("SELECT last_updated FROM design WHERE design_id = 1")[0][0]
+    bench.run(insert(1, clock.shows("now()", LONDON)))
+    wall = bench.run("SELECT last_updated FROM design WHERE design_id = 1")[0][0]
 
     assert wall < poller.checkpoint.feed("design").as_of.astimezone(ZoneInfo(LONDON)).replace(tzinfo=None)
-    assert ids(both.polled(poller)) == [1]
+    assert ids(bench.polled(poller)) == [1]

@@ -4,23 +4,29 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from services.ops.rebase import rebase
 from shared.checkpoint import CheckpointStore
-from shared.errors import ConfigurationError, SourceChanged
+from shared.errors import ConfigurationError, PipelineError, SourceChanged
 from shared.objects import ObjectStore
 from shared.postgres import hang_up
 from tests.conftest import Aws, open_connection
+from tests.poller.archived import receive
 from tests.poller.conftest import Bench
-from tests.trouble.conftest import SEED, Pipeline
-from tests.trouble.rows import expect_same, ids, insert
+from tests.trouble.conftest import SEED, Pipeline, SourceClock
+from tests.trouble.rows import expect_same, ids, insert, names
 from tests.trouble.servers import SourceServer, new_server
+from tests.trouble.test_late import HOUR
 
 ABORTED = 3000
-REVISION = "SELECT pg_snapshot_xmax(s)::text::bigint - count(x) FROM pg_current_snapshot() s"
+BOTH_READERS = pytest.mark.parametrize(
+    "crashing", [False, True], indirect=True, ids=["select only", "pg_read_all_stats"]
+)
 SPEND_IDS = """
 DO $$ BEGIN FOR i IN 1..{count} LOOP PERFORM pg_current_xact_id(); {verb}; END LOOP; END $$
 """
@@ -54,8 +60,14 @@ def crashing(primary: SourceServer, aws: Aws, request: pytest.FixtureRequest) ->
     bench.close()
 
 
-@pytest.mark.parametrize("crashing", [False, True], indirect=True, ids=["select only", "pg_read_all_stats"])
-@pytest.mark.parametrize("spent_after", [0, 2 * ABORTED], ids=["fewer ids than before", "more ids than before"])
+@pytest.mark.parametrize(
+    ("crashing", "spent_after"),
+    [
+        pytest.param(False, 0, id="select only, fewer ids than before"),
+        pytest.param(True, 2 * ABORTED, id="pg_read_all_stats, more ids than before"),
+    ],
+    indirect=["crashing"],
+)
 def test_ids_used_twice_after_a_sigkill_lose_nothing(crashing: Bench, primary: SourceServer, spent_after: int):
     crashing.run(insert(1))
     poller = crashing.started("design", scan_max_rows=0)
@@ -65,8 +77,7 @@ def test_ids_used_twice_after_a_sigkill_lose_nothing(crashing: Bench, primary: S
     poller.rest()
     seen, generation = revision(crashing), crashing.checkpoint().generation
     crashing.close()
-    primary.kill()
-    primary.postgres.start()
+    kill_and_start(primary)
     crashing.run(insert(2))
     crashing.run("UPDATE design SET design_name = 'after', last_updated = now() WHERE design_id = 1")
     after = revision(crashing)
@@ -85,11 +96,96 @@ def test_ids_used_twice_after_a_sigkill_lose_nothing(crashing: Bench, primary: S
     assert ids(crashing.polled(poller)) == [3]
 
 
+@pytest.mark.parametrize("silent", [False, True], ids=["poll", "scan"])
+def test_a_poller_that_dies_after_it_met_a_crash_leaves_its_heir_the_same_distrust(
+    crashing: Bench, primary: SourceServer, silent: bool
+):
+    crashing.run(insert(1, "'2022-01-01'"))
+    poller = crashing.started("design")
+    crashing.run("CHECKPOINT")
+    forget_the_newest_ids(crashing, primary)
+    crashing.drain(poller)
+    crashing.scan_next()
+    crashing.drain(poller)
+    poller.rest()
+    generation = crashing.checkpoint().generation
+    crashing.close()
+    kill_and_start(primary)
+    moved = "" if silent else ", last_updated = now()"
+    crashing.run(f"UPDATE design SET design_name = 'after'{moved} WHERE design_id = 1")
+    dying = crashing.poller("design", owner="dies", s3=StoresNothing(crashing.aws.s3))
+    with pytest.raises(PipelineError):
+        dying.run(1, crashing.clock.sleep)
+    assert crashing.checkpoint().generation == generation + 1
+
+    crashing.let_the_lease_run_out()
+    heir = crashing.poller("design", owner="heir")
+    heir.run(1, crashing.clock.sleep)
+
+    assert names(receive(crashing.aws)) == ["after"]
+
+
+class StoresNothing:
+    """S3 whose archive is out of reach; the control bucket is not."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def put_object(self, **arguments: Any) -> Any:
+        if arguments["Bucket"] == "archive":
+            raise EndpointConnectionError(endpoint_url="https://aws")
+        return self._real.put_object(**arguments)
+
+
 def forget_the_newest_ids(bench: Bench, server: SourceServer) -> None:
     """Thousands of transactions that abort, none of it on disk: nobody flushes the log but a commit or its writer."""
     writer = server.process_of("walwriter")
     writer.send_signal(signal.SIGSTOP)
     bench.run(SPEND_IDS.format(count=ABORTED, verb="ROLLBACK"))
+
+
+@BOTH_READERS
+def test_a_prepared_transaction_of_an_hour_outlives_a_sigkill_that_uses_ids_twice(
+    crashing: Bench, primary: SourceServer
+):
+    clock, two_phase = SourceClock(crashing), crashing.writer()
+    poller = crashing.started("design", margin_seconds=0.001, scan_max_rows=0, wrap=clock.through)
+    two_phase.run("BEGIN")
+    two_phase.run(insert(1))
+    crashing.drain(poller)
+    two_phase.run("PREPARE TRANSACTION 'hour'")
+    crashing.run("CHECKPOINT")
+    clock.step(HOUR)
+    forget_the_newest_ids(crashing, primary)
+    crashing.drain(poller)
+    crashing.drain(poller)
+    poller.rest()
+    crashing.close()
+    kill_and_start(primary)
+    crashing.run(insert(2, clock.shows("now()")))
+
+    poller = crashing.poller("design", owner="heir", margin_seconds=0.001, scan_max_rows=0, wrap=clock.through)
+    assert poller.claim()
+    first = ids(crashing.polled(poller))
+    crashing.drain(poller)
+    crashing.run("COMMIT PREPARED 'hour'")
+
+    assert (first, ids(crashing.polled(poller))) == ([2], [1])
+
+
+@BOTH_READERS
+def test_a_prepared_transaction_that_was_never_met_open_is_found_by_either_reader(crashing: Bench):
+    poller = crashing.started("design", margin_seconds=0.001, scan_max_rows=0)
+    crashing.run(f"BEGIN; {insert(1)}; SAVEPOINT s; {insert(2)}; PREPARE TRANSACTION 'unmet'")
+    for number in (3, 4, 5):
+        crashing.run(insert(number))
+        assert ids(crashing.polled(poller)) == [number]
+    crashing.run("COMMIT PREPARED 'unmet'")
+
+    assert ids(crashing.polled(poller)) == [1, 2]
 
 
 def kill_one_backend(server: SourceServer) -> None:
