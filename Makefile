@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 SECONDS ?= 60
+MINUTES ?= 10
+EXAMPLES ?= 5000
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -9,6 +11,7 @@ PACKAGES := contracts shared services
 
 .DEFAULT_GOAL := help
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
+.PHONY: soak soak-check attack late-commits mutations reconcile-figures
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -27,7 +30,7 @@ test: dev-setup ## Run every test that needs nothing beyond the environment, wit
 	@echo "Tests on embedded Postgres and emulated S3 and SQS (about 4 minutes on 2 cores)"
 	@$(BIN)/pytest -m "not slow and not measured" -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered
 
-check: format-check lint types imports test e2e docs security ## Run what CI runs: tests and the slower checks.
+check: format-check lint types imports test e2e soak-check docs security ## Run what CI runs: tests and the slower checks.
 	@echo "make check: all passed"
 
 format: dev-setup ## Format the code.
@@ -47,7 +50,26 @@ imports: dev-setup ## Check that the layers import only what they may.
 
 e2e: dev-setup ## Run the tests that need the embedded stack or another server.
 	@echo "Whole stacks, started, killed and compared with an oracle (about 5 minutes on 2 cores)"
-	@$(BIN)/pytest -m slow -n 2 --dist loadgroup --durations=10
+	@$(BIN)/pytest -m slow -n 2 --dist loadgroup --durations=10 --ignore=tests/soak
+
+soak: dev-setup ## Run the embedded stack under load for MINUTES=10 while its stages are killed, and count what is lost.
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --json .totes/soak.json
+
+soak-check: dev-setup ## Run a short soak that must lose nothing.
+	@echo "A short soak: load, kills, and a comparison with the journal (about 2 minutes)"
+	@$(BIN)/pytest -m slow tests/soak -s
+
+attack: dev-setup ## Run the state machine for EXAMPLES=5000 on both cores; broken off, it goes on where it was.
+	@$(BIN)/python -m tests.attack --examples $(EXAMPLES) --steps 20 --shards 2
+
+late-commits: dev-setup ## Measure what our poll and two naive ones lose to late commits, in every variant (8 minutes).
+	@$(BIN)/python -m tests.late_commits --variant all --json .totes/late-commits.json
+
+mutations: dev-setup ## Put deliberate bugs in one by one and show that the suite catches each.
+	@$(BIN)/python -m tests.mutations
+
+reconcile-figures: dev-setup ## Measure what reconciling 1,000,000 rows costs (about 5 minutes).
+	@$(BIN)/pytest -m measured tests/reconciler/test_million.py -s
 
 docs: dev-setup ## Check that every command in README and docs exists and every link leads somewhere.
 	@$(BIN)/pytest tests/docs

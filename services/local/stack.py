@@ -48,6 +48,8 @@ LAST_POLL_SECONDS = 15.0
 """How long the poller may take to come round to every feed once more before it is paused."""
 LEASE_SECONDS = 3.0
 """On one machine nothing is gained by a longer one, and the checkpoint's signs of life come every second."""
+SETTLE_POLLS = 2
+"""Polls the reconciler gives a change to be captured; from then on it knows what is in flight."""
 CONFLICTS = 100
 """Tries to move the checkpoint against a poller that moves it too, several times a second at most."""
 
@@ -249,6 +251,7 @@ class Stack:
             every_minutes={"reconciler": self._reconcile_minutes},
             settings={
                 "lease_seconds": f"{LEASE_SECONDS:g}",
+                "settle_seconds": f"{SETTLE_POLLS * self._options.poll_interval_seconds:g}",
                 **chosen_settings(Settings()),
                 "warehouse_schema": self._options.warehouse_schema,
                 "time_zone": self._options.time_zone,
