@@ -27,7 +27,7 @@ from services.local.topology import Topology
 
 APPLICATION = "soak"
 DATABASES = {SOURCE: SOURCE_DATABASE, WAREHOUSE: WAREHOUSE_DATABASE}
-TIMEOUTS_SECONDS = {"transform": 5, "loader": 8}
+TIMEOUTS_SECONDS = {"transform": 5, "loader": 6}
 """Of functions that consume a queue: a killed one's messages come back after six times as long, and a soak is short."""
 READ = {"x86_64": "0", "aarch64": "63"}.get(platform.machine(), "?")
 """Number of the system call `read`."""

@@ -64,17 +64,18 @@ def judge(
     changes: Iterable[Change],
     shown: Iterable[Version],
     *,
-    polled: Sequence[Moment],
-    scanned: Sequence[Moment],
+    polled: Iterable[Moment],
+    scanned: Iterable[Moment],
 ) -> Verdict:
     """Judge a fact. `polled`: snapshots in which ordinary changes were read, `scanned`: silent updates too."""
     verdict = Verdict()
+    polled, scanned = sorted(polled), sorted(scanned)
     journal = _by_key(sorted(changes, key=attrgetter("key", "version")))
     held = _by_key(sorted(shown, key=attrgetter("key")))
     for key in sorted(journal.keys() | held.keys()):
         place = f"{name} {key}"
         committed, versions = journal.get(key, []), held.get(key, [])
-        wanted = _expected(committed, sorted(polled), sorted(scanned))
+        wanted = _expected(committed, polled, scanned)
         there = {one.version for one in versions}
         verdict.shown += len(versions)
         verdict.expected += len(wanted)
@@ -91,7 +92,7 @@ def _by_key(ordered: Iterable[Change | Version]) -> dict[int, list]:
 
 def _expected(committed: Sequence[Change], polled: Sequence[Moment], scanned: Sequence[Moment]) -> set[int]:
     """Versions that a snapshot must have shown."""
-    ends = [*(change.before for change in committed[1:]), NEVER]
+    ends = [*(change.before for change in committed), NEVER][1:]
     return {
         change.version
         for change, end in zip(committed, ends, strict=True)
@@ -124,8 +125,8 @@ def _judge_order(place: str, committed: Sequence[Change], versions: Sequence[Ver
     verdict.invented.extend(
         f"{place}: version {one.version} was never committed" for one in versions if one.version not in known
     )
-    following = [*(one.version for one in versions[1:]), NEVER.server]
-    for one, end in zip(versions, following, strict=True):
+    next_versions = [*(one.version for one in versions), NEVER.server][1:]
+    for one, end in zip(versions, next_versions, strict=True):
         if one.ended_by == DELETED and not any(one.version < version < end for version in deletions):
             verdict.invented.append(f"{place}: version {one.version} was never deleted")
     for one, other in pairwise(versions):

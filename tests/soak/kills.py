@@ -7,7 +7,7 @@ was held; a server is started again, functions are left to the emulated AWS.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,9 +29,11 @@ TALKS_TO = {
     "reconciler": (SOURCE, WAREHOUSE),
 }
 CONSUMERS = ("transform", "loader")
-TRANSACTION, MESSAGE = "transaction", "message"
+TRANSACTION, MESSAGE, NOTHING = "transaction", "message", ""
 AIMED_SHARE = 0.85
 """Of kills: the others come at any moment, as an outage does."""
+PICKY_SHARE = 0.5
+"""Of aimed kills: these wait for an open transaction where a message alone would do."""
 PATIENCE_SECONDS = 8.0
 """How long an aimed kill waits for its moment: more than one run of the reconciler."""
 LOOK_SECONDS = 0.015
@@ -73,14 +75,19 @@ class Hunt:
     _watches: dict[str, Connection] = field(default_factory=dict)
 
     def run(self, stop: threading.Event) -> None:
-        """Kill until told to stop: each stage once a round, the rounds in any order, at an even pace."""
+        """Kill until told to stop: each stage once a round, each round in another order, at an even pace."""
         due = time.monotonic()
+        for stage in self._stages():
+            due += self.random.uniform(0.7, 1.3) * 60 / self.per_minute
+            if stop.wait(max(0.0, due - time.monotonic())):
+                break
+            self._strike(stage)
+        for server in tuple(self._watches):
+            self._forget(server)
+
+    def _stages(self) -> Iterator[str]:
         while True:
-            for stage in self.random.sample(STAGES, len(STAGES)):
-                due += self.random.uniform(0.7, 1.3) * 60 / self.per_minute
-                if stop.wait(max(0.0, due - time.monotonic())):
-                    return
-                self._strike(stage)
+            yield from self.random.sample(STAGES, len(STAGES))
 
     def note_source_start(self) -> None:
         """Remember when the source's server was started: counts of its transactions are compared within one start."""
@@ -93,7 +100,9 @@ class Hunt:
         functions = [stage] if stage in TALKS_TO else [name for name, servers in TALKS_TO.items() if stage in servers]
         patience = PATIENCE_SECONDS if self.random.random() < AIMED_SHARE else 0.0
         deadline = time.monotonic() + patience
-        while not self._kill_if(stage, functions, late=time.monotonic() >= deadline):
+        picky = TALKS_TO.get(stage) != () and self.random.random() < PICKY_SHARE
+        suits = (TRANSACTION,) if picky else (TRANSACTION, MESSAGE)
+        while not self._kill_if(stage, functions, suits if time.monotonic() < deadline else (*suits, MESSAGE, NOTHING)):
             if time.monotonic() >= deadline + STALE_SECONDS:
                 self.missed += 1
                 return
@@ -101,13 +110,13 @@ class Hunt:
         if stage in DATABASES:
             self._start(stage)
 
-    def _kill_if(self, stage: str, functions: Sequence[str], *, late: bool) -> bool:
-        """Whether it was killed: it holds something, or it is late."""
+    def _kill_if(self, stage: str, functions: Sequence[str], suits: Sequence[str]) -> bool:
+        """Whether it was killed, because what it holds suits."""
         processes = [process for function in functions for process in self.grounds.workers(function)]
         with frozen(processes):
             held = self._held(stage, functions, processes)
             victims = processes if stage in TALKS_TO else self._server_processes(stage)
-            if not victims or not (held or late):
+            if not victims or held not in suits:
                 return False
             self.kills.append(Kill(stage, datetime.now(UTC), held))
             for process in victims:
@@ -119,7 +128,7 @@ class Hunt:
         for server in TALKS_TO.get(stage, (stage,)):
             if self._has_open_transaction(server, functions):
                 return TRANSACTION
-        return MESSAGE if stage in CONSUMERS and any(busy(process) for process in processes) else ""
+        return MESSAGE if stage in CONSUMERS and any(busy(process) for process in processes) else NOTHING
 
     def _has_open_transaction(self, server: str, functions: Sequence[str]) -> bool:
         try:
@@ -127,9 +136,15 @@ class Hunt:
                 self._watches[server] = self.grounds.session(server)
             [[count]] = self._watches[server].run(_OPEN, names=[f"totes-{function}" for function in functions])
         except (DatabaseError, InterfaceError, OSError):
-            self._watches.pop(server, None)
+            self._forget(server)
             return False
         return bool(count)
+
+    def _forget(self, server: str) -> None:
+        session = self._watches.pop(server, None)
+        if session is not None:
+            with suppress(DatabaseError, InterfaceError, OSError):
+                session.close()
 
     def _server_processes(self, stage: str) -> list[psutil.Process]:
         """Of a server: its first process alone, or all of them, as happens."""
