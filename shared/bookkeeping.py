@@ -1,10 +1,13 @@
 """Names of the warehouse's own bookkeeping, for whoever writes it (the loader) and whoever reads it. Pure text."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from contracts.star import StarRow
 from shared.postgres import identifier
 
+LOADED_BATCHES = Path(__file__).with_name("loaded_batches.sql").read_text(encoding="utf-8")
+"""Which of the change batches `:batches` are loaded."""
 POSITION = ("_generation", "_revision", "_contract")
 """What decides who is newer, as columns of a star table or of a stage."""
 SEEN_POSITION = ("generation", "revision", "contract")

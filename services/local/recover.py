@@ -9,13 +9,13 @@ books, and nothing of theirs is loaded: they are skipped.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from contracts.feeds import FEEDS
 from contracts.messages import ENVELOPE, ArchiveKey, ChangeBatch, LoadBatch
+from shared.bookkeeping import LOADED_BATCHES
 from shared.objects import ObjectStore
 from shared.postgres import Connection, rows_of
 from shared.queues import BATCH, Queue
@@ -24,7 +24,6 @@ ASKED_AT_ONCE = 1000
 """Change batches looked up in one statement."""
 PEEK_SECONDS = 60
 """How long parked messages stay hidden while they are counted; put back at once afterwards."""
-LOADED = Path(__file__).with_name("loaded_batches.sql").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Recovery:
     def missing(self) -> Iterator[Archived]:
         """Archived batches that the warehouse's books do not hold, in the order of their keys."""
         for some in _groups(self._archived()):
-            loaded = {name for [name] in rows_of(self.warehouse, LOADED, batches=[each.batch for each in some])}
+            loaded = {name for [name] in rows_of(self.warehouse, LOADED_BATCHES, batches=[each.batch for each in some])}
             yield from (each for each in some if each.batch not in loaded)
 
     def parked(self) -> set[str]:

@@ -20,6 +20,7 @@ from contracts.messages import QUARANTINE
 from services.ops import backlog
 from services.ops.backlog import Archived, Oldest
 from services.poller.reading import look_back_seconds
+from shared.bookkeeping import LOADED_BATCHES
 from shared.checkpoint import Checkpoint, CheckpointStore
 from shared.errors import PipelineError, WarehouseUnavailable
 from shared.objects import ObjectStore
@@ -166,7 +167,7 @@ class Warehouse:
 
     def loaded(self, batches: Iterable[str]) -> set[str]:
         """Those of the change batches that are loaded."""
-        return {row[0] for row in self.read(sql("loaded_batches"), batches=list(batches))}
+        return {row[0] for row in self.read(LOADED_BATCHES, batches=list(batches))}
 
     def read(self, statement: str, **parameters: Any) -> list[list[Any]]:
         """The rows of a query. Raises Unavailable or ConfigurationError."""

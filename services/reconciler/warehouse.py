@@ -16,7 +16,7 @@ from pg8000.native import InterfaceError
 from contracts.messages import Position
 from contracts.star import Kind, StarRow
 from services.reconciler.plan import Newest
-from shared.bookkeeping import POSITION, SEEN_POSITION, listed, row, seen_table, star_hash
+from shared.bookkeeping import LOADED_BATCHES, POSITION, SEEN_POSITION, listed, row, seen_table, star_hash
 from shared.errors import WarehouseUnavailable
 from shared.postgres import Connection, DatabaseError, Sink, as_array, copy_out, explain, hang_up, identifier, rows_of
 
@@ -68,7 +68,7 @@ class Warehouse:
     def loaded(self, batches: Sequence[str]) -> set[str]:
         """Those of the change batches that are loaded."""
         with self._answering() as connection:
-            return {name for [name] in rows_of(connection, _statement("loaded_batches"), batches=list(batches))}
+            return {name for [name] in rows_of(connection, LOADED_BATCHES, batches=list(batches))}
 
     def batches_at(self, feed: str, position: Position) -> list[Brought]:
         """The change batches that brought a feed's rows at a position."""

@@ -1,4 +1,0 @@
--- Which of these change batches the warehouse has loaded.
-SELECT change_batch
-  FROM _load_batch
- WHERE change_batch = ANY (CAST(:batches AS text[]))
