@@ -1,0 +1,516 @@
+"""The deliberate bugs. Each says what it would cost, where it is made, and which tests must find it.
+
+Mostly property tests, attacks and enumerated crashes: they know nothing of the line that is wrong. The old text must
+occur exactly once in its file, so that a bug whose place has moved is told instead of being tried in vain.
+"""
+
+from dataclasses import dataclass
+
+POLLER, READING, CENSUS = "services/poller/poller.py", "services/poller/reading.py", "services/poller/census.py"
+SQL, SESSION = "shared/totesys/sql.py", "shared/totesys/session.py"
+HISTORY, DIMENSIONS = "services/loader/history.py", "services/loader/dimensions.py"
+WAREHOUSE, LOAD = "services/loader/warehouse.py", "services/loader/load.py"
+PLAN, RECONCILE, RANGES = (f"services/reconciler/{name}.py" for name in ("plan", "reconcile", "ranges"))
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One place in one file: what stands there, exactly once, and what is to stand there."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One bug: its name, what would be lost, doubled or wrong, where it is made, and what must find it."""
+
+    name: str
+    loss: str
+    edits: tuple[Edit, ...]
+    tests: tuple[str, ...]
+
+
+# -- tests that find more than one of them
+
+ANY_ORDER = (
+    "tests/loader/test_history.py::test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_history"
+)
+ANY_MEMBER = "tests/loader/test_history.py::test_any_order_repetition_and_grouping_ends_in_the_same_member"
+ANY_INTERLEAVING = "tests/poller/test_interleavings.py::test_whatever_was_committed_when_a_poll_looked_is_sent"
+ANY_SCAN = "tests/poller/test_census.py::test_after_each_scan_what_was_sent_is_what_the_source_holds"
+ANY_RANGE = "tests/reconciler/test_ranges.py::test_every_key_that_differs_is_read_and_each_range_once"
+MACHINE = "tests/attack/test_machine.py"
+CRASHES = "tests/attack/test_crash.py::test_whichever_call_fails_nothing_is_lost_and_a_second_run_changes_nothing"
+BULK_CRASH = "tests/poller/test_crash.py::test_a_bulk_change_survives_a_failure_at_any_call"
+RUN_DIES = (
+    "tests/reconciler/test_reconcile.py::test_a_run_that_dies_at_any_call_to_store_or_queue_is_mended_by_the_next"
+)
+BETWEEN = "tests/poller/test_between.py"
+RIVALS = "tests/loader/test_rivals.py"
+
+PUBLISH = """\
+        self._publisher.publish(turn.feed, page, state.page, self._circumstances(turn))
+        counted = {"page": state.page + 1, "rows_captured": state.rows_captured + len(page.hashes)}
+        self._set(turn.feed, after(state).model_copy(update=counted | self._position(turn)))
+        self._move()
+"""
+PUBLISH_LATE = """\
+        counted = {"page": state.page + 1, "rows_captured": state.rows_captured + len(page.hashes)}
+        self._set(turn.feed, after(state).model_copy(update=counted | self._position(turn)))
+        self._move()
+        self._publisher.publish(turn.feed, page, state.page, self._circumstances(turn))
+"""
+HEADS_END = """\
+ WHERE t.head AND {_has_no_row(fact)}
+ ORDER BY {place}\"\"\""""
+NO_ROW_OF_A_TIME = (
+    "   AND NOT EXISTS (SELECT FROM {{identifier(fact.table)}} k WHERE k.{{identifier(fact.key)}} = t.key\n"
+    "        AND (k.last_updated_date, k.last_updated_time) {than} (b.last_updated_date, b.last_updated_time))"
+)
+"""No fact row of the key bears that time, or a later one."""
+OBSERVATIONS_END = """WHERE NOT EXISTS (SELECT FROM {seen} s WHERE {_seen_place("s")} = {_place(fact, "b")})
+     ORDER BY"""
+
+POLLS = (
+    Mutation(
+        "checkpoint before publish",
+        "A poller that dies between the two has counted a page that nobody was told of: its rows are lost.",
+        (Edit(POLLER, PUBLISH, PUBLISH_LATE),),
+        (BULK_CRASH,),
+    ),
+    Mutation(
+        "> for >= in the xmin rule",
+        "The rows of the oldest transaction that ended since the last snapshot are never read.",
+        (
+            Edit(
+                SQL,
+                "{widened} >= current_setting('totes.oldest_new_id')",
+                "{widened} > current_setting('totes.oldest_new_id')",
+            ),
+        ),
+        (ANY_INTERLEAVING,),
+    ),
+    Mutation(
+        "> for >= in the look-back",
+        "A row whose time is exactly that from which is read, as a rounded one may be, is left out.",
+        (
+            Edit(
+                SQL,
+                "{moved} >= current_setting('totes.look_back')",
+                "{moved} > current_setting('totes.look_back')",
+            ),
+        ),
+        (BETWEEN,),
+    ),
+    Mutation(
+        "an upper bound on last_updated",
+        "What an application's clock dates ahead is passed over, and never looked for again.",
+        (
+            Edit(
+                SQL,
+                """terms.append(f"({' OR '.join(own)})")""",
+                """terms.append(f"({' OR '.join(own)}) AND {_TABLE}.last_updated <= now()")""",
+            ),
+        ),
+        (
+            "tests/trouble/test_clocks.py::test_an_application_s_clock_may_be_behind_by_the_margin_and_ahead_by_anything",
+        ),
+    ),
+    Mutation(
+        "a look-back to the last poll alone",
+        "A transaction that began before the last poll and committed after it is lost: the usual late commit.",
+        (Edit(READING, "earliest = min([base.clock, *ended])", "earliest = base.clock"),),
+        (ANY_INTERLEAVING,),
+    ),
+    Mutation(
+        "open transactions listed before the clock",
+        "One that begins between the two is taken to have begun after that clock: the next polls do not read so far back.",
+        (
+            Edit(
+                SESSION,
+                "(clock,), (listed,) = self._run(sql.LOOK)",
+                "[[listed]] = self._run(sql.OPEN_TRANSACTIONS)\n            [[clock]] = self._run(sql.CLOCK)",
+            ),
+        ),
+        (BETWEEN,),
+    ),
+    Mutation(
+        "open transactions listed again before the snapshot",
+        "One that commits between the two is taken for still open while its rows are visible already: they are lost.",
+        (
+            Edit(
+                SESSION,
+                "            self._run(sql.begin(feed, self._schema, **self._waits))\n",
+                "            still = self._run(sql.OPEN_TRANSACTIONS)[0][0]\n"
+                "            self._run(sql.begin(feed, self._schema, **self._waits))\n",
+            ),
+            Edit(
+                SESSION,
+                "vitals = self._run(sql.VITALS)[0]\n            still = self._run(sql.OPEN_TRANSACTIONS)[0][0]\n",
+                "vitals = self._run(sql.VITALS)[0]\n",
+            ),
+        ),
+        (BETWEEN,),
+    ),
+    Mutation(
+        "invisible in the previous snapshot for the xmin rule",
+        "No snapshot lists subtransactions, so rows written behind a savepoint look as if they had been seen before.",
+        (
+            Edit(
+                READING,
+                "    return min([base.xmax, *(set(base.xip) - set(snapshot.xip))])",
+                "    return f\"{min([base.xmax, *base.xip])}:{base.xmax}:{','.join(map(str, base.xip))}\"",
+            ),
+            Edit(
+                SQL,
+                "{widened} >= current_setting('totes.oldest_new_id')::bigint",
+                "NOT pg_visible_in_snapshot({widened}::text::xid8, "
+                "current_setting('totes.oldest_new_id')::pg_snapshot)",
+            ),
+        ),
+        (ANY_INTERLEAVING,),
+    ),
+    Mutation(
+        "no lock before the snapshot",
+        "A snapshot older than a TRUNCATE that is under way shows an empty table, and every row is told deleted.",
+        (
+            Edit(
+                SQL,
+                'f"LOCK TABLE {tables} IN ACCESS SHARE MODE"',
+                'f"SELECT pg_current_snapshot(); LOCK TABLE {tables} IN ACCESS SHARE MODE"',
+            ),
+        ),
+        ("tests/poller/test_poll.py::test_a_snapshot_waits_for_a_reload_and_then_sees_its_rows",),
+    ),
+    Mutation(
+        "the next read from the end of the last",
+        "What changes behind a read of many pages, while it is under way, is read by neither it nor the next.",
+        (
+            Edit(
+                POLLER,
+                "reading.ended(state, turn.origin, turn.read)",
+                'reading.ended(state, turn.origin, turn.read.model_copy(update={"first": turn.horizon}))',
+            ),
+        ),
+        (ANY_INTERLEAVING, "tests/poller/test_poll.py::test_what_changes_behind_a_backfill_is_read_after_it"),
+    ),
+    Mutation(
+        "dedupe by any earlier hash",
+        "A row that changes and changes back is not sent the second time: the warehouse keeps what was in between.",
+        (
+            Edit(READING, "if self._latest.get(key) != row_hash:", "if (key, row_hash) not in self._latest:"),
+            Edit(
+                READING,
+                "        self._latest.move_to_end(key)\n        return True",
+                "        self._latest.move_to_end((key, row_hash))\n        return True",
+            ),
+            Edit(
+                READING,
+                "self._latest[key] = row_hash\n            self._latest.move_to_end(key)",
+                "self._latest[key, row_hash] = row_hash\n            self._latest.move_to_end((key, row_hash))",
+            ),
+            Edit(
+                READING,
+                "for key, row_hash in self._latest.items() if key in there)",
+                "for key, row_hash in self._latest.items() if key[0] in there)",
+            ),
+        ),
+        (ANY_SCAN, "tests/poller/test_poll.py::test_a_row_that_changes_and_changes_back_is_sent_each_time"),
+    ),
+    Mutation(
+        "skipped Failed entries",
+        "SendMessageBatch answers 200 for messages it did not take: their rows are stored and never loaded.",
+        (
+            Edit(
+                "shared/queues.py",
+                """failed = self._call("send_message_batch", Entries=entries).get("Failed", [])""",
+                """failed = self._call("send_message_batch", Entries=entries) and []""",
+            ),
+        ),
+        (
+            MACHINE,
+            "tests/poller/test_crash.py::test_a_message_that_sqs_refused_inside_a_200_holds_the_checkpoint_back",
+        ),
+    ),
+    Mutation(
+        "a generation that a crash does not end",
+        "Transaction ids come twice after a crash: the newer data has the smaller revision and loses to the older.",
+        (Edit(READING, '"generation": last.generation + ended,', '"generation": last.generation,'),),
+        ("tests/trouble/test_sources.py::test_ids_used_twice_after_a_sigkill_lose_nothing",),
+    ),
+    Mutation(
+        "deletions told and their hashes remembered",
+        "A row that is deleted and inserted again unchanged is taken for sent: it stays deleted in the warehouse.",
+        (
+            Edit(POLLER, "        self._memories[turn.feed.name].keep_only(there)\n", ""),
+            Edit(
+                READING,
+                "for key, row_hash in sent.items():\n",
+                "for key, row_hash in sent.items():\n            if row_hash is None:\n                continue\n",
+            ),
+        ),
+        (ANY_SCAN,),
+    ),
+    Mutation(
+        "a census that tells no deletion",
+        "A deleted row stays until the reconciler comes.",
+        (
+            Edit(
+                POLLER,
+                "self._publish_gone(replace(turn, read=since), census.gone(there), live=len(census))",
+                "census.gone(there)",
+            ),
+        ),
+        (ANY_SCAN,),
+    ),
+)
+
+LOADS = (
+    Mutation(
+        "a guard on last_updated",
+        "The source updates rows without moving it, and an older transaction may commit last: neither is a version.",
+        (
+            Edit(
+                HISTORY,
+                HEADS_END,
+                HEADS_END.replace("\n ORDER", f"\n{NO_ROW_OF_A_TIME.format(than='>=')}\n ORDER"),
+            ),
+        ),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "history keyed on last_updated",
+        "Two versions of one row may share it: the second is not kept.",
+        (
+            Edit(
+                HISTORY,
+                HEADS_END,
+                HEADS_END.replace("\n ORDER", f"\n{NO_ROW_OF_A_TIME.format(than='=')}\n ORDER"),
+            ),
+        ),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "a member guarded by a clock",
+        "The source's clock may be set back: the newer state of a member is then taken for the older one.",
+        (
+            Edit(
+                DIMENSIONS,
+                """AND ({row(POSITION, "d")} < {row(POSITION, "n")}\n""",
+                """AND (d._seen_at IS NULL OR d._seen_at < n._seen_at\n""",
+            ),
+        ),
+        (ANY_MEMBER,),
+    ),
+    Mutation(
+        "missing DISTINCT",
+        "One row read twice at one position, by two readers, and both batches can never be loaded together.",
+        (Edit(HISTORY, "SELECT DISTINCT ON ({key}, {listed(POSITION)}) {key}", "SELECT {key}"),),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "no conflict clause",
+        "Two loaders that infer the same member at once: one batch fails, and again, and is parked in the end.",
+        (
+            Edit(
+                DIMENSIONS,
+                " WHERE NOT EXISTS (SELECT FROM {name} d WHERE d.{key} = wanted.key)\n ORDER BY wanted.key\n"
+                "    ON CONFLICT DO NOTHING",
+                " WHERE NOT EXISTS (SELECT FROM {name} d WHERE d.{key} = wanted.key)\n ORDER BY wanted.key",
+            ),
+        ),
+        (RIVALS,),
+    ),
+    Mutation(
+        "equal observation forgotten",
+        "A late observation between two equal ones splits their run, and its second part gets no version.",
+        (
+            Edit(
+                HISTORY,
+                OBSERVATIONS_END,
+                OBSERVATIONS_END.replace(
+                    "\n     ORDER",
+                    "\n       AND b._star_hash IS DISTINCT FROM (SELECT p.star_hash FROM {seen} p"
+                    """ WHERE p.key = b.{key} AND {row(SEEN_POSITION, "p")} < {row(POSITION, "b")}"""
+                    "\n            ORDER BY p.generation DESC, p.revision DESC, p.contract DESC LIMIT 1)"
+                    "\n     ORDER",
+                ),
+            ),
+        ),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "a deletion lost by the loader",
+        "A deleted fact stays current for ever.",
+        (Edit(HISTORY, OBSERVATIONS_END, OBSERVATIONS_END.replace("WHERE", "WHERE NOT b._deleted AND")),),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "a deletion lost by the transform",
+        "A deletion of a fact or of a member goes no further than the archive.",
+        (
+            Edit(
+                "services/transform/transform.py",
+                "return None if feed.star is None or parquet is None else",
+                "return None if feed.star is None or parquet is None or batch.data.operation is Operation.DELETED else",
+            ),
+        ),
+        (MACHINE,),
+    ),
+    Mutation(
+        "a fact's ungenerationed revision",
+        "After a crash of the source the newer observation has the smaller revision: history is in the wrong order.",
+        (
+            Edit(
+                HISTORY,
+                "         ORDER BY p.generation DESC, p.revision DESC, p.contract DESC LIMIT 1)",
+                "         ORDER BY p.revision DESC, p.contract DESC LIMIT 1)",
+            ),
+        ),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "a member's ungenerationed revision",
+        "After a crash of the source the newer state of a member has the smaller revision: the older one stays.",
+        (
+            Edit(
+                DIMENSIONS,
+                """AND ({row(POSITION, "d")} < {row(POSITION, "n")}\n""",
+                """AND ({row(POSITION[1:], "d")} < {row(POSITION[1:], "n")}\n""",
+            ),
+        ),
+        (ANY_MEMBER,),
+    ),
+    Mutation(
+        "a run that is not split",
+        "A late observation between two equal ones leaves the later of them without a version.",
+        (
+            Edit(
+                HISTORY,
+                "return _count(connection, sql.insert_heads) + _count(connection, sql.copy_heads)",
+                "return _count(connection, sql.insert_heads)",
+            ),
+        ),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "a row that does not move to its earlier head",
+        "An older equal observation that comes late gets a version of its own: one state is shown twice.",
+        (Edit(HISTORY, "    connection.run(sql.move_rows)\n", ""),),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "no lock of the star table",
+        "Two loaders each miss what the other has not committed: a version is doubled.",
+        (Edit(WAREHOUSE, "            connection.run(_LOCK, table=table.table)\n", ""),),
+        (MACHINE,),
+    ),
+    Mutation(
+        "a snapshot before the star table's lock",
+        "REPEATABLE READ sees what was there before the other loader committed: a version is doubled.",
+        (Edit(WAREHOUSE, "BEGIN ISOLATION LEVEL READ COMMITTED", "BEGIN ISOLATION LEVEL REPEATABLE READ"),),
+        (MACHINE,),
+    ),
+    Mutation(
+        "a message done before the commit",
+        "A commit that fails has nobody to try it again: its message is gone, and its rows with it.",
+        (
+            Edit(
+                WAREHOUSE,
+                """            connection.run("COMMIT")\n            return done\n""",
+                """            try:\n                connection.run("COMMIT")\n"""
+                "            except (DatabaseError, *_LOST):\n                self.close()\n            return done\n",
+            ),
+        ),
+        (f"{CRASHES}[load-lost before]", f"{CRASHES}[load-lost after]"),
+    ),
+    Mutation(
+        "a batch that is not written down",
+        "A second delivery is merged again, and the reconciler takes what was loaded for what is on its way.",
+        (Edit(LOAD, "    for item in new:\n        _keep(", "    for item in new[1:]:\n        _keep("),),
+        ("tests/loader/test_load.py::test_a_batch_that_is_delivered_twice_is_loaded_once",),
+    ),
+    Mutation(
+        "a fact row that is not restored",
+        "A version that somebody edited by hand stays wrong although its row was sent again.",
+        (Edit(HISTORY, "        connection.run(sql.restore)\n", ""),),
+        ("tests/reconciler/test_deep.py",),
+    ),
+)
+
+RECONCILES = (
+    Mutation(
+        "repairs of what is in flight",
+        "Whatever the pipeline is behind with is read and sent once more by every run: an outage grows.",
+        (
+            Edit(
+                PLAN,
+                "if pending.all or one.key in pending.captured:\n        return Kind.IN_FLIGHT\n    if one.kind",
+                "if one.kind",
+            ),
+        ),
+        ("tests/reconciler/test_rolling.py",),
+    ),
+    Mutation(
+        "repairs of what arrived at the second look",
+        "What has just been loaded is sent once more.",
+        (Edit(PLAN, "kind=Kind.IN_FLIGHT if now is None or overtaken else now", "kind=now or one.kind"),),
+        ("tests/reconciler/test_reconcile.py",),
+    ),
+    Mutation(
+        "ranges compared by their counts alone",
+        "A silent update changes no count: it is never found.",
+        (
+            Edit(
+                RANGES,
+                "if mine.get(number) != yours.get(number)]",
+                "if mine.get(number, NOTHING).rows != yours.get(number, NOTHING).rows]",
+            ),
+        ),
+        (ANY_RANGE, "tests/reconciler/test_reconcile.py::test_a_silent_update_arrives_without_any_poll"),
+    ),
+    Mutation(
+        "no guard of deletions",
+        "A table emptied by mistake, or a grant that hides its rows, empties the warehouse.",
+        (
+            Edit(
+                "shared/deletions.py",
+                "return gone > max(ALWAYS_DELETABLE, LARGEST_SHARE_DELETED * live)",
+                "return gone > live",
+            ),
+        ),
+        ("tests/reconciler/test_reconcile.py::test_a_mass_deletion_is_held_back_and_everything_else_is_repaired",),
+    ),
+    Mutation(
+        "progress moved before the repairs are sent",
+        "A run that dies in between is remembered to have repaired what it never sent: taken for refused, it is left.",
+        (
+            Edit(
+                RECONCILE,
+                "        sent = Totals()\n        for start in range(",
+                "        sent = Totals()\n"
+                "        early = one.progress.remember(_remembered(one.progress, look.after, decisions, mendable))\n"
+                "        if not task.dry_run:\n"
+                "            self._progress.move(self._progress.load().having(one.feed.name, early))\n"
+                "        for start in range(",
+            ),
+        ),
+        (RUN_DIES,),
+    ),
+    Mutation(
+        "a snapshot that overrules what is newer",
+        "What is loaded while a feed is compared is taken for drift: told, and sent again at an older position.",
+        (
+            Edit(
+                PLAN,
+                "if kind is not None and (held.generation, held.revision) > self._at:",
+                "if kind is not None and held.generation > self._at[0]:",
+            ),
+        ),
+        ("tests/reconciler/test_plan.py",),
+    ),
+)
+
+MUTATIONS = (*POLLS, *LOADS, *RECONCILES)
