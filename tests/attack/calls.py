@@ -84,8 +84,14 @@ class Gate:
 
     def connection(self, pool: "Pool", watch: Watch | None = None) -> "GatedConnection":
         """Open a connection, which is a call, and let each of its statements be one."""
-        real = self.call(pool.take, lambda: Unavailable("The server does not answer."))
-        made = GatedConnection(real, self, pool, watch)
+        taken: list[Connection] = []
+        try:
+            self.call(lambda: taken.append(pool.take()), lambda: Unavailable("The server does not answer."))
+        except BaseException:
+            for one in taken:
+                hang_up(one)
+            raise
+        made = GatedConnection(taken[0], self, pool, watch)
         self._connections.append(made)
         return made
 

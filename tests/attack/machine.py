@@ -41,7 +41,7 @@ faults = st.builds(Fault, st.integers(1, MOST_CALLS), st.sampled_from(Mode), st.
 picks = st.lists(st.integers(0, 11), min_size=1, max_size=6)
 """Which messages a delivery takes, by their place on the queue and in this order."""
 FIRST, SECOND, CLOCK, WRITE, END = range(5)
-choices = st.lists(st.sampled_from([FIRST, FIRST, SECOND, SECOND, CLOCK, WRITE, END]), max_size=60)
+choices = st.lists(st.sampled_from([FIRST, FIRST, SECOND, SECOND, CLOCK, WRITE, END]), max_size=40)
 """Who goes on at the next call, or what happens between two calls."""
 between = st.lists(st.tuples(writers, changes), max_size=4)
 
@@ -56,6 +56,10 @@ class Attack(RuleBasedStateMachine):
         super().__init__()
         self.site = self.ground.clear()
         self.writers = Writers(self.ground.writers(WRITERS))
+        for key in ORDERS[:3]:
+            self.writers.change(0, Change(Verb.INSERT, "sales_order", key, 0))
+        for table in ("staff", "design"):
+            self.writers.change(0, Change(Verb.INSERT, table, DIMENSION_KEYS[0], 0))
 
     # -- writers
 
@@ -193,6 +197,7 @@ class Attack(RuleBasedStateMachine):
     def _count(self) -> None:
         self.counts["examples"] += 1
         self.counts.update(self.site.counts)
+        self.counts["runs ended by a rival"] += sum(service.conflicts for service in self.site.services)
         self.counts["sent twice"] += self.site.sqs.trouble.doubled
         self.counts["refused"] += self.site.sqs.trouble.refused
 

@@ -167,6 +167,34 @@ def dimensions_in(connection: Connection) -> dict[str, dict[int, Row]]:
     }
 
 
+@dataclass(frozen=True)
+class Described:
+    """A dimension's row whether it lives or not, and whether its last word came from the reconciler."""
+
+    row: Row
+    repaired: bool
+
+
+def described_in(connection: Connection) -> dict[str, dict[int, Described]]:
+    """Every row of both dimensions that was described at least once."""
+    return {
+        name: {
+            key: Described(_without_bookkeeping(_parsed(row)), repaired)
+            for key, row, repaired in connection.run(
+                _DESCRIBED.format(key=f"{name}_id", table=f"dim_{name}", name=name)
+            )
+        }
+        for name in ("staff", "design")
+    }
+
+
+_DESCRIBED = """
+SELECT {key}, to_jsonb(d)::text, EXISTS (
+           SELECT FROM warehouse._load_batch b
+            WHERE b.feed = '{name}' AND b.origin = 'repair' AND b.revision = greatest(d._revision, d._deleted_revision))
+  FROM warehouse.{table} d WHERE _generation > 0"""
+
+
 def _without_bookkeeping(row: Row) -> Row:
     return {name: value for name, value in row.items() if name[0] != "_" and name != "sales_record_id"}
 

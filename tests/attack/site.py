@@ -105,9 +105,14 @@ class Service:
         self.gate = Gate()
         self.calls = 0
         """Made by the last run."""
+        self.conflicts = 0
+        """Runs that a rival ended."""
 
     def run(self, fault: Fault | None = None, *arguments: Any) -> bool:
-        """One run, with a fault; whether it struck. Where nothing was made to fail, an error of the run is raised."""
+        """One run, with a fault; whether it struck. Where nothing was made to fail, an error of the run is raised.
+
+        A checkpoint that a rival moved may end a run: its function fails, and the next invocation goes on.
+        """
         gate, refused = self.gate, self._trouble.refused
         gate.arm(fault)
         if self._run is None:
@@ -116,7 +121,9 @@ class Service:
             self._run(*arguments)
         except Killed:
             self.bury()
-        except (Unavailable, CheckpointConflict):
+        except CheckpointConflict:
+            self.conflicts += 1
+        except Unavailable:
             if not gate.struck and self._trouble.refused == refused:
                 raise
         self.calls = gate.count
@@ -188,10 +195,15 @@ class Site:
         raise AssertionError(f"Expected empty queues after {MOST_ROUNDS} rounds, found {left}.")
 
     def replay(self) -> None:
-        """Send every archived batch once more, from what its object says; none more than once."""
+        """Send every archived batch that was sent once more, as its object says; a second call sends only newer ones.
+
+        (An object whose reconciler died before it sent the batch is news to the warehouse, not a repetition.)
+        """
+        sent = {body for url, body in self.sqs.accepted if url == CHANGES}
         for key in set(self.s3.keys("archive")) - self._replayed:
-            self._replayed.add(key)
-            self._send_again(key)
+            if self._envelope(key) in sent:
+                self._replayed.add(key)
+                self._send_again(key)
 
     def replay_one(self, number: int) -> None:
         """Send one archived batch again, by its place in the archive."""
@@ -200,9 +212,11 @@ class Site:
             self._send_again(keys[number % len(keys)])
 
     def _send_again(self, key: str) -> None:
-        envelope = self.s3.head_object(Bucket="archive", Key=key)["Metadata"]["envelope"]
-        self.sqs.send_message(QueueUrl=CHANGES, MessageBody=envelope, MessageAttributes={})
+        self.sqs.send_message(QueueUrl=CHANGES, MessageBody=self._envelope(key), MessageAttributes={})
         self.counts["replayed"] += 1
+
+    def _envelope(self, key: str) -> str:
+        return str(self.s3.head_object(Bucket="archive", Key=key)["Metadata"]["envelope"])
 
     def parked(self) -> list[Message]:
         return self.sqs.messages(CHANGES_DLQ) + self.sqs.messages(LOADS_DLQ)
