@@ -1,6 +1,7 @@
 """A totesys on a server of its own, which a test may kill, copy, promote and replace."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -108,6 +109,21 @@ class SourceServer:
         with self.administrator() as connection:
             while not connection.run(f"SELECT pg_last_wal_replay_lsn() >= '{position}'")[0][0]:
                 pass
+
+    def copy_files(self) -> Path:
+        """What an operator keeps who stops the server and copies its folder."""
+        kept = self.postgres.data.with_suffix(".kept")
+        self.postgres.stop()
+        subprocess.run(["cp", "-a", self.postgres.data, kept], check=True)
+        self.postgres.start()
+        return kept
+
+    def set_back_to(self, kept: Path) -> None:
+        """Bring the kept folder back in place of what came after it."""
+        self.postgres.stop()
+        shutil.rmtree(self.postgres.data)
+        kept.rename(self.postgres.data)
+        self.postgres.start()
 
     def dump(self, path: Path) -> None:
         """Write the database as pg_dump does."""

@@ -316,6 +316,24 @@ def test_a_source_restored_from_a_dump_is_refused_until_it_is_meant_and_then_has
         own_pipeline.bench.close()
 
 
+def test_a_source_set_back_to_an_older_copy_of_its_files_has_the_last_word(
+    own_pipeline: Pipeline, primary: SourceServer
+):
+    """Same system, same timeline: only the revision and the log's position tell."""
+    own_pipeline.bench.close()
+    copy = primary.copy_files()
+    own_pipeline.source(LATER)
+    own_pipeline.capture()
+    own_pipeline.bench.close()
+    primary.set_back_to(copy)
+    own_pipeline.source(ANOTHER)
+
+    own_pipeline.capture()
+    assert own_pipeline.bench.checkpoint().generation == 2
+    own_pipeline.mend()
+    expect_same(own_pipeline)
+
+
 def test_a_standby_is_refused_and_once_promoted_it_is_another_source(
     own_pipeline: Pipeline, primary: SourceServer, folder: Path
 ):
