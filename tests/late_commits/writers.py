@@ -24,7 +24,7 @@ CLOCKS_SECONDS = (-50.0, -20.0, -1.0, -0.2, 0.2, 1.0, 20.0, 3600.0)
 FAR_BEHIND_SECONDS = (-90.0, -3600.0)
 DEFAULT_SECONDS = 60.0
 """The default margin."""
-TIGHT_SECONDS = 0.1
+TIGHT_SECONDS = 0.25
 """A margin that does where `now()` and the transaction's lock are of one moment: it only covers a busy machine."""
 
 
@@ -36,7 +36,7 @@ class Lengths:
     seconds: tuple[float, ...] = (0.002, 0.150, 2.5)
 
 
-QUICK = Lengths((0.90, 0.07, 0.03), (0.002, 0.1, 0.6))
+QUICK = Lengths((0.90, 0.07, 0.03), (0.002, 0.1, 0.8))
 
 
 @dataclass(frozen=True)
