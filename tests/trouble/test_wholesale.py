@@ -68,11 +68,12 @@ CREATE TEMP TABLE kept_design AS SELECT * FROM design WHERE design_id NOT IN (41
 CREATE TEMP TABLE kept_order AS SELECT * FROM sales_order WHERE sales_order_id <> 7;
 TRUNCATE design CASCADE;
 INSERT INTO design SELECT * FROM kept_design;
-UPDATE design SET design_name = 'Reloaded' WHERE design_id = 3;
+UPDATE design SET design_name = 'Reloaded', last_updated = '2022-01-01' WHERE design_id = 3;
 INSERT INTO sales_order SELECT * FROM kept_order;
-UPDATE sales_order SET units_sold = 999 WHERE sales_order_id = 8;
+UPDATE sales_order SET units_sold = 999, last_updated = '2022-01-01' WHERE sales_order_id = 8;
 COMMIT
 """
+"""As old as they say these rows are, only a reading of the whole feed finds them."""
 
 
 def test_a_reload_in_one_transaction_brings_what_changed_and_the_reconciler_what_is_gone(pipeline: Pipeline):
