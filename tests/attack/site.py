@@ -5,7 +5,7 @@ fresh one. One that only lost a call lives on with all that it remembers, as an 
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -140,8 +140,8 @@ class Site:
     """Databases, stores, clock and the services on them; a second poller and a second loader for rivalry."""
 
     databases: Databases
+    settings: Mapping[str, Any]
     clock: Clock = field(default_factory=Clock)
-    settings: dict[str, Any] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -300,7 +300,7 @@ class Site:
         )
 
     def _settings(self) -> Settings:
-        return Settings(_env_file=None, **{**SMALL, **self.settings})
+        return Settings(_env_file=None, **self.settings)
 
     def _counted(self, name: str, times: int) -> None:
         self.counts[name] += times

@@ -1,12 +1,14 @@
 """A trial: an empty site to attack, and the verdict after everything has come to rest."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pg8000.native import Connection
 
 from tests.attack import oracle
-from tests.attack.site import EMPTY_SOURCE, EMPTY_WAREHOUSE, LEASE_SECONDS, SCHEMA, Databases, Site
+from tests.attack.site import EMPTY_SOURCE, EMPTY_WAREHOUSE, LEASE_SECONDS, SCHEMA, SMALL, Databases, Site
 
 TABLES = ("fact_sales_order", "_seen_sales_order", "dim_staff", "dim_design", "dim_counterparty", "dim_location")
 
@@ -32,11 +34,11 @@ class Ground:
             self._writers.append(self.databases.server.connect(self.databases.source))
         return self._writers[:number]
 
-    def clear(self) -> Site:
+    def clear(self, settings: Mapping[str, Any] = SMALL) -> Site:
         """A site with nothing in it but one row of each table a fact refers to."""
         self.source.run(EMPTY_SOURCE)
         self.warehouse.run(EMPTY_WAREHOUSE)
-        return Site(self.databases)
+        return Site(self.databases, settings)
 
     def blocked(self, backend: int) -> bool:
         """Whether a backend waits for another's lock."""
@@ -51,14 +53,22 @@ class Verdict:
     site: Site
     counts: Counter[str] = field(default_factory=Counter)
 
-    def reach(self) -> None:
+    def reach(self, *, again: bool = True) -> None:
+        """`again`: run everything once more, which must change nothing."""
         self.site.drain()
         self._poll_and_deliver()
         self._check_before_reconcile()
         self._reconcile()
         self._check_all()
+        if again:
+            self._expect_idle()
+
+    def _expect_idle(self) -> None:
         held = self._held()
-        self._again()
+        self._poll_and_deliver()
+        self._reconcile()
+        self.site.replay()
+        self.site.drain()
         now = self._held()
         assert now == held, f"Running everything again made {sorted(now - held)} of {sorted(held - now)}."
 
@@ -70,12 +80,6 @@ class Verdict:
 
     def _reconcile(self) -> None:
         self.site.reconciler.run()
-        self.site.drain()
-
-    def _again(self) -> None:
-        self._poll_and_deliver()
-        self._reconcile()
-        self.site.replay()
         self.site.drain()
 
     def _held(self) -> set[tuple[str, str]]:
