@@ -88,7 +88,7 @@ def look_back_seconds(base: Horizon | None, at: datetime) -> float | None:
     The margin is not counted. It grows with the age of the oldest transaction, idle or not: what its end will cost.
     None before the first poll, and where a transaction of unknown start is open: there is no lower bound then.
     """
-    earliest = None if base is None else look_back(base, (), timedelta())
+    earliest = None if base is None else look_back(no_later(base, at), (), timedelta())
     return None if earliest is None else (at - earliest).total_seconds()
 
 

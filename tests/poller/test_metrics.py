@@ -31,9 +31,18 @@ def horizon(**starts: datetime) -> Horizon:
         (horizon(v3_7=NOON - HOUR), 3605),
         (horizon(v3_7=NOON - HOUR, p17=NOON - 2 * HOUR), 7205),
         (horizon(x17=NOON - HOUR), 5),
+        (horizon().model_copy(update={"clock": NOON + HOUR}), 0),
         (horizon(v3_7=reading.NO_LOWER_BOUND), None),
     ],
-    ids=["never polled", "nothing open", "an hour", "prepared", "an id met twice", "no known start"],
+    ids=[
+        "never polled",
+        "nothing open",
+        "an hour",
+        "prepared",
+        "an id met twice",
+        "a clock set back",
+        "no known start",
+    ],
 )
 def test_the_look_back_is_as_old_as_the_oldest_transaction_open(base: Horizon | None, seconds: float | None):
     assert reading.look_back_seconds(base, NOON + timedelta(seconds=5)) == seconds
