@@ -5,6 +5,7 @@ In a copy of the working tree. The tests named pass there before any bug is made
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,7 @@ class Result:
 
 def main() -> int:
     """Run the mutations asked for; 0 if each was caught, 1 if one was not, 2 if nothing could be shown."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     asked = _arguments()
     chosen = [one for one in MUTATIONS if not asked.only or one.name in asked.only]
     with tempfile.TemporaryDirectory(prefix="totes-mutations-") as folder:

@@ -47,7 +47,9 @@ BULK_CRASH = "tests/poller/test_crash.py::test_a_bulk_change_survives_a_failure_
 RUN_DIES = (
     "tests/reconciler/test_reconcile.py::test_a_run_that_dies_at_any_call_to_store_or_queue_is_mended_by_the_next"
 )
-BETWEEN = "tests/poller/test_between.py"
+BETWEEN_ANY_TWO = (
+    "tests/poller/test_between.py::test_a_transaction_that_begins_or_ends_between_any_two_statements_of_a_poll_is_found"
+)
 RIVALS = "tests/loader/test_rivals.py"
 
 PUBLISH = """\
@@ -102,7 +104,7 @@ POLLS = (
                 "{moved} > current_setting('totes.look_back')",
             ),
         ),
-        (BETWEEN,),
+        ("tests/poller/test_between.py::test_a_row_dated_exactly_where_the_reading_begins_is_read",),
     ),
     Mutation(
         "an upper bound on last_updated",
@@ -126,7 +128,7 @@ POLLS = (
     ),
     Mutation(
         "open transactions listed before the clock",
-        "One that begins between the two is taken to have begun after that clock: the next polls do not read so far back.",
+        "One that begins between the two is taken to have begun after that clock: nobody reads so far back.",
         (
             Edit(
                 SESSION,
@@ -134,7 +136,7 @@ POLLS = (
                 "[[listed]] = self._run(sql.OPEN_TRANSACTIONS)\n            [[clock]] = self._run(sql.CLOCK)",
             ),
         ),
-        (BETWEEN,),
+        (BETWEEN_ANY_TWO,),
     ),
     Mutation(
         "open transactions listed again before the snapshot",
@@ -152,7 +154,7 @@ POLLS = (
                 "vitals = self._run(sql.VITALS)[0]\n",
             ),
         ),
-        (BETWEEN,),
+        (BETWEEN_ANY_TWO,),
     ),
     Mutation(
         "invisible in the previous snapshot for the xmin rule",
@@ -264,6 +266,51 @@ POLLS = (
             ),
         ),
         (ANY_SCAN,),
+    ),
+)
+
+OWNERS = (
+    Mutation(
+        "a checkpoint moved without comparing",
+        "Two pollers at once: the one that lost its place goes on, and its older checkpoint covers what it never read.",
+        (
+            Edit(
+                "shared/objects.py",
+                """Key=key, Body=body, **condition)["ETag"])""",
+                """Key=key, Body=body)["ETag"])""",
+            ),
+        ),
+        (MACHINE,),
+    ),
+    Mutation(
+        "a memory that outlives its ownership",
+        "Another poller sent B over our A; when it is A again, our memory says that A was sent: B stays.",
+        (Edit(POLLER, "            memory.clear()\n", ""),),
+        ("tests/poller/test_crash.py::test_what_another_owner_sent_in_between_empties_the_memory",),
+    ),
+    Mutation(
+        "ids of another generation trusted",
+        "After a crash the ids come twice: new rows bear ids below the last snapshot's and are not read.",
+        (
+            Edit(
+                POLLER,
+                "(base.generation == self._checkpoint.generation and base not in self._untrusted)",
+                "base is not None",
+            ),
+        ),
+        ("tests/trouble/test_sources.py::test_ids_used_twice_after_a_sigkill_lose_nothing",),
+    ),
+    Mutation(
+        "xmin of a joined feed's own table alone",
+        "A department that moves shows in no member of its staff.",
+        (
+            Edit(
+                SQL,
+                """widened = _greatest([_widened(xmin) for xmin in _each(feed, "xmin")])""",
+                """widened = _widened(f"{_TABLE}.xmin")""",
+            ),
+        ),
+        ("tests/poller/test_poll.py::test_a_change_of_the_joined_table_sends_its_rows_again",),
     ),
 )
 
@@ -436,7 +483,7 @@ LOADS = (
         "a fact row that is not restored",
         "A version that somebody edited by hand stays wrong although its row was sent again.",
         (Edit(HISTORY, "        connection.run(sql.restore)\n", ""),),
-        ("tests/reconciler/test_deep.py",),
+        ("tests/reconciler/test_deep.py::test_edited_versions_get_their_columns_back_and_no_history_changes",),
     ),
 )
 
@@ -451,13 +498,16 @@ RECONCILES = (
                 "if one.kind",
             ),
         ),
-        ("tests/reconciler/test_rolling.py",),
+        (
+            "tests/reconciler/test_rolling.py::"
+            "test_what_the_poller_has_captured_is_left_to_arrive_however_far_behind_the_pipeline_is",
+        ),
     ),
     Mutation(
         "repairs of what arrived at the second look",
         "What has just been loaded is sent once more.",
         (Edit(PLAN, "kind=Kind.IN_FLIGHT if now is None or overtaken else now", "kind=now or one.kind"),),
-        ("tests/reconciler/test_reconcile.py",),
+        ("tests/reconciler/test_reconcile.py::test_what_arrives_while_it_waits_was_in_flight_and_is_not_repaired",),
     ),
     Mutation(
         "ranges compared by their counts alone",
@@ -513,4 +563,4 @@ RECONCILES = (
     ),
 )
 
-MUTATIONS = (*POLLS, *LOADS, *RECONCILES)
+MUTATIONS = (*POLLS, *OWNERS, *LOADS, *RECONCILES)

@@ -5,7 +5,6 @@ is a test that could not be set up or collected, nor one that did not come to it
 """
 
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from time import monotonic
 
 from tests.mutations.checkout import ENVIRONMENT
 
-LONGEST_SECONDS = 600.0
+LONGEST_SECONDS = 1200.0
 """Of one run: many times what the slowest takes, so that only a test that hangs is ended."""
 SECONDS_TO_END = 30.0
 """For pytest to stop its Postgres after it was interrupted."""
@@ -94,10 +93,18 @@ _PYTEST = (
 
 
 def _output(process: subprocess.Popen[str]) -> str:
+    """What it printed. Whatever ends the waiting ends the tests too, and no Postgres of theirs is left behind."""
     try:
         return process.communicate(timeout=LONGEST_SECONDS)[0]
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
+        return _ended(process)
+    except BaseException:
+        _ended(process)
+        raise
+
+
+def _ended(process: subprocess.Popen[str]) -> str:
+    process.terminate()
     try:
         return process.communicate(timeout=SECONDS_TO_END)[0]
     except subprocess.TimeoutExpired:
