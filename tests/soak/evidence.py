@@ -32,11 +32,9 @@ SELECT f.{key}, f.{version}::int, max(b.loaded_at)
   FROM {fact} f JOIN _load_batch b ON (b.feed, b.generation, b.revision) = (:feed, f._generation, f._revision)
  WHERE f.{key} >= :first GROUP BY 1, 2"""
 _MEMBERS = """
-SELECT {key}, substr({column}, 2)::int,
+SELECT {key}, CASE WHEN {column} ~ '^v[0-9]+$' THEN substr({column}, 2)::int ELSE 0 END,  -- 0: an inferred member
        coalesce((_deleted_generation, _deleted_revision) > (_generation, _revision), false)
   FROM {dimension} WHERE {key} >= :first"""
-_DEPARTMENTS = """
-SELECT DISTINCT department_id, location FROM staff JOIN department USING (department_id)"""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from tests.soak.load import Books, Writer
 
 SCHEMA = Path(__file__).with_name("journal.sql").read_text(encoding="utf-8")
 PROGRESS_SECONDS = 10.0
-DRAIN_SECONDS = 420.0
+DRAIN_SECONDS = 240.0
 """Longer than a message whose function was killed stays hidden, some times over."""
 DRAIN_LOOK_SECONDS = 0.5
 QUIET_RECONCILES = 2
