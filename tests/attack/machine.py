@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.attack.baton import Actor, interleave
 from tests.attack.calls import Fault, Mode
-from tests.attack.site import CHANGES, LEASE_SECONDS, LOADS, SCAN_SECONDS, Service
+from tests.attack.site import CHANGES, LEASE_SECONDS, LOADS, MOST_MESSAGES, SCAN_SECONDS, SMALL, Service
 from tests.attack.stores import Message
 from tests.attack.trial import Ground, Verdict
 from tests.attack.writers import Change, Verb, Writers
@@ -22,7 +22,11 @@ from tests.attack.writers import Change, Verb, Writers
 WRITERS = 3
 MOST_CALLS = 90
 """At which a service is made to fail: more than most runs make, so that many runs end well too."""
+ONCE_IN = 3
+"""Examples after which everything is run again: a third of an example's time goes into it."""
 ORDERS, DIMENSION_KEYS = (1, 2, 3, 4, 5, 6), (11, 12, 13)
+
+FIRST_KEY = {"sales_order": ORDERS[0], "design": DIMENSION_KEYS[0]}
 
 writers = st.integers(0, WRITERS - 1)
 values = st.integers(0, 2)
@@ -38,6 +42,8 @@ moves = st.builds(Change, st.just(Verb.MOVE), st.just("staff"), st.sampled_from(
 changes = st.one_of(order_changes, order_changes, dimension_changes, department_changes, moves)
 ends = st.sampled_from(["COMMIT", "COMMIT", "COMMIT AND CHAIN", "ROLLBACK"])
 faults = st.builds(Fault, st.integers(1, MOST_CALLS), st.sampled_from(Mode), st.booleans())
+perhaps = st.one_of(st.none(), st.none(), st.none(), faults)
+"""Most runs end well, so that what a service remembers from one run to the next is tried too."""
 picks = st.lists(st.integers(0, 11), min_size=1, max_size=6)
 """Which messages a delivery takes, by their place on the queue and in this order."""
 FIRST, SECOND, CLOCK, WRITE, END = range(5)
@@ -60,6 +66,12 @@ class Attack(RuleBasedStateMachine):
             self.writers.change(0, Change(Verb.INSERT, "sales_order", key, 0))
         for table in ("staff", "design"):
             self.writers.change(0, Change(Verb.INSERT, table, DIMENSION_KEYS[0], 0))
+
+    @initialize(margin=st.sampled_from([0.001, 60.0]))
+    def begin(self, margin: float) -> None:
+        """A narrow margin shows a late commit that is missed; a wide one has rows read and sent again and again."""
+        self._step("begin")
+        self.site.settings = {**SMALL, "margin_seconds": margin}
 
     # -- writers
 
@@ -99,43 +111,67 @@ class Attack(RuleBasedStateMachine):
         self._step("bulk")
         self.writers.change(number, Change(Verb.BULK, "sales_order", 0, value))
 
+    @rule(table=st.sampled_from(["sales_order", "design"]), some=st.permutations([0, 1, 2]), polled=st.booleans())
+    def flip_back(self, table: str, some: list[int], polled: bool) -> None:
+        """A, B, A again, each silent; `polled`: each is scanned."""
+        self._step("flip_back")
+        for value in (some[0], some[1], some[0]):
+            self.writers.change(0, Change(Verb.SILENT, table, FIRST_KEY[table], value))
+            self._scan_if(polled)
+
+    @rule(table=st.sampled_from(["sales_order", "design"]), polled=st.booleans())
+    def go_and_come_back(self, table: str, polled: bool) -> None:
+        """A row goes and comes back as it was."""
+        self._step("go_and_come_back")
+        for verb in (Verb.DELETE, Verb.COME_BACK):
+            self._scan_if(polled)
+            self.writers.change(0, Change(verb, table, FIRST_KEY[table], 0))
+        self._scan_if(polled)
+
+    def _scan_if(self, polled: bool) -> None:
+        if polled:
+            self.site.clock.sleep(SCAN_SECONDS)
+            self._run(self.site.poller, None)
+
     # -- services
 
-    @rule(fault=st.none() | faults)
+    @rule(fault=perhaps)
     def poll(self, fault: Fault | None) -> None:
         self._step("poll")
         self._run(self.site.poller, fault)
 
-    @rule(fault=st.none() | faults)
+    @rule(fault=perhaps)
     def scan(self, fault: Fault | None) -> None:
         self._step("scan")
         self.site.clock.sleep(SCAN_SECONDS)
         self._run(self.site.poller, fault)
 
-    @rule(fault=st.none() | faults)
+    @rule(fault=perhaps)
     def poll_by_the_rival(self, fault: Fault | None) -> None:
         """Who takes over if the other's lease is over, and is left alone otherwise."""
         self._step("poll_by_the_rival")
         self.site.clock.sleep(LEASE_SECONDS)
         self._run(self.site.rival, fault)
 
-    @rule(picked=picks, fault=st.none() | faults, deaf=st.booleans())
+    @rule(picked=picks, fault=perhaps, deaf=st.booleans())
     def deliver_changes(self, picked: list[int], fault: Fault | None, deaf: bool) -> None:
         self._step("deliver_changes")
         self._deliver(self.site.transform, CHANGES, picked, fault, deaf=deaf)
 
-    @rule(picked=picks, fault=st.none() | faults, deaf=st.booleans())
+    @rule(picked=picks, fault=perhaps, deaf=st.booleans())
     def deliver_loads(self, picked: list[int], fault: Fault | None, deaf: bool) -> None:
         self._step("deliver_loads")
         self._deliver(self.site.loader, LOADS, picked, fault, deaf=deaf)
 
-    @rule(picked=picks, again=picks)
-    def deliver_both(self, picked: list[int], again: list[int]) -> None:
-        self._step("deliver_both")
-        self._deliver(self.site.transform, CHANGES, picked, None, deaf=False)
-        self._deliver(self.site.loader, LOADS, again, None, deaf=False)
+    @rule(picked=picks)
+    def deliver_apart(self, picked: list[int]) -> None:
+        """All change batches, and then some load batches each by itself, in any order."""
+        self._step("deliver_apart")
+        self._transform_all()
+        for one in picked:
+            self._deliver(self.site.loader, LOADS, [one], None, deaf=False)
 
-    @rule(fault=st.none() | faults)
+    @rule(fault=perhaps)
     def reconcile(self, fault: Fault | None) -> None:
         self._step("reconcile")
         self._run(self.site.reconciler, fault)
@@ -154,20 +190,21 @@ class Attack(RuleBasedStateMachine):
 
     # -- interleavings
 
-    @rule(order=choices, extra=between, fault=st.none() | faults)
+    @rule(order=choices, extra=between, fault=perhaps)
     def two_pollers(self, order: list[int], extra: list[Any], fault: Fault | None) -> None:
         self._step("two_pollers")
         self.site.clock.sleep(LEASE_SECONDS)
         self._together((self.site.poller, self.site.rival), ((), ()), order, extra, fault)
 
-    @rule(order=choices, first=picks, second=picks, fault=st.none() | faults)
+    @rule(order=choices, first=picks, second=picks, fault=perhaps)
     def two_loaders(self, order: list[int], first: list[int], second: list[int], fault: Fault | None) -> None:
         self._step("two_loaders")
+        self._transform_all()
         batches = [(self._picked(LOADS, one), False) for one in (first, second)]
         if all(messages for messages, _ in batches):
             self._together((self.site.loader, self.site.second_loader), batches, order, [], fault)
 
-    @rule(order=choices, extra=between, fault=st.none() | faults)
+    @rule(order=choices, extra=between, fault=perhaps)
     def reconciler_and_poller(self, order: list[int], extra: list[Any], fault: Fault | None) -> None:
         self._step("reconciler_and_poller")
         self._together((self.site.reconciler, self.site.poller), ((), ()), order, extra, fault)
@@ -175,6 +212,7 @@ class Attack(RuleBasedStateMachine):
     @rule(order=choices, picked=picks, extra=between)
     def reconciler_and_loader(self, order: list[int], picked: list[int], extra: list[Any]) -> None:
         self._step("reconciler_and_loader")
+        self._transform_all()
         messages = self._picked(LOADS, picked)
         if messages:
             self._together((self.site.reconciler, self.site.loader), ((), (messages, False)), order, extra, None)
@@ -187,7 +225,7 @@ class Attack(RuleBasedStateMachine):
             self.site.sqs.trouble.refuse = 0
             if sys.exception() is None:
                 self.writers.end_all()
-                Verdict(self.ground, self.site, self.counts).reach()
+                Verdict(self.ground, self.site, self.counts).reach(again=self.counts["examples"] % ONCE_IN == 0)
                 self._count()
             else:
                 self.writers.roll_back_all()
@@ -216,6 +254,9 @@ class Attack(RuleBasedStateMachine):
         if messages:
             self.site.count_deliveries(messages)
             self._run(service, fault, messages, deaf)
+
+    def _transform_all(self) -> None:
+        self._deliver(self.site.transform, CHANGES, list(range(MOST_MESSAGES)), None, deaf=False)
 
     def _picked(self, url: str, picked: Sequence[int]) -> list[Message]:
         """Messages by their places; one that is named twice is taken once, as a receive does."""

@@ -45,7 +45,7 @@ SMALL = {
     # Pages of two rows and turns of two pages: a handful of rows makes every kind of read.
     "page_rows": 2,
     "pages_per_turn": 2,
-    # Nothing happens between two calls here but what a test does, so a margin would only hide a late commit.
+    # Nothing happens between two calls here but what a test does, so a wide margin would only hide a late commit.
     "margin_seconds": 0.001,
     "lease_seconds": LEASE_SECONDS,
     "scan_interval_seconds": SCAN_SECONDS,

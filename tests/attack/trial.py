@@ -64,6 +64,7 @@ class Verdict:
             self._expect_idle()
 
     def _expect_idle(self) -> None:
+        self.counts["run again"] += 1
         held = self._held()
         self._poll_and_deliver()
         self._reconcile()
