@@ -70,7 +70,8 @@ class SourceServer:
         postmaster = psutil.Process(self.postgres.process().pid)
         family = [postmaster, *postmaster.children()]
         for process in family:
-            process.send_signal(signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):  # a session that was just ending
+                process.send_signal(signal.SIGKILL)
         psutil.wait_procs(family, timeout=30)
 
     def wait_until_it_answers(self) -> None:

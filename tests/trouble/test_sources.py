@@ -33,9 +33,20 @@ DO $$ BEGIN FOR i IN 1..{count} LOOP PERFORM pg_current_xact_id(); {verb}; END L
 
 
 @pytest.fixture(scope="module")
-def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceServer]:
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceServer]:
     with new_server(tmp_path_factory.mktemp("primary") / "data") as made:
         yield made
+
+
+@pytest.fixture
+def primary(one_server: SourceServer) -> SourceServer:
+    """The module's server, running and without what a failed test left on it."""
+    if one_server.postgres.process() is None:
+        one_server.postgres.start()
+    with open_connection(one_server.totesys.dsn) as connection:
+        for (name,) in connection.run("SELECT gid FROM pg_prepared_xacts"):
+            connection.run(f"ROLLBACK PREPARED '{name}'")
+    return one_server
 
 
 @pytest.fixture
