@@ -30,6 +30,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     given = arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if given.json is not None:
+        given.json.parent.mkdir(parents=True, exist_ok=True)  # before the long run, not after it
     folder = given.state_dir or Path(tempfile.mkdtemp(prefix="soak"))
     seed = SystemRandom().randrange(2**31) if given.seed is None else given.seed
     options = Options(
