@@ -101,7 +101,7 @@ def copy_checksums(feed: Feed, schema: str, *, server_version: int) -> str:
     row_hash = _row_hash(_texts(feed), server_version)
     part = f"({_key(feed)}::bigint - current_setting('totes.low')::bigint - 1) / current_setting('totes.width')::bigint"
     return _copy(
-        f"SELECT {part}, count(*), sum({row_hash}::bigint) FROM {_from(feed, schema)} "
+        f"SELECT {part}, count(*), sum({row_hash}) FROM {_from(feed, schema)} "
         f"WHERE {_in_range(feed)} GROUP BY 1"
     )
 
@@ -177,8 +177,8 @@ def _greatest(terms: list[str]) -> str:
 def _row_hash(texts: Iterable[str], server_version: int) -> str:
     row = f"ROW({', '.join(texts)})"
     if server_version >= RECORD_HASH_VERSION:
-        return f"hash_record_extended({row}, 0)::text"
-    return f"hashtextextended({row}::text, 0)::text"
+        return f"hash_record_extended({row}, 0)"
+    return f"hashtextextended({row}::text, 0)"
 
 
 def _from(feed: Feed, schema: str) -> str:
