@@ -1,13 +1,16 @@
-"""Another session has written what a loader is about to write, and has not committed yet."""
+"""Another session has written what a loader is about to write or must know of, and has not committed yet."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
 
 from contracts.star import DimStaff, FactSalesOrder
-from tests.loader.conftest import Star, load_all
+from services.loader.warehouse import Warehouse
+from tests.conftest import open_connection
+from tests.loader.conftest import LOADER, Star, load_all
 from tests.loader.rows import SALE, STAFF, Made, at, changed
 
 INFERRED = """
@@ -44,11 +47,52 @@ def test_a_key_that_another_session_inserts_meanwhile_is_waited_for_and_refused_
 
     with ThreadPoolExecutor(1) as loader:
         loading = loader.submit(load_all, star.warehouse(), make())
-        while not star.rows("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] and not loading.done():
-            pass
+        wait_until_it_waits(star, loading)
         other.run("COMMIT")
         report = loading.result()
 
     assert len(report.loaded) == 1
     assert star.rows(found) in ([["Unknown"]], [["Leds"]], [["Friday"]])
     assert star.pauses == []
+
+
+def wait_until_it_waits(star: Star, loading: "Future[Any]") -> None:
+    """For a lock of another session; one that waits for none is done."""
+    while not star.rows("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] and not loading.done():
+        pass
+
+
+class HeldAtCommit:
+    """A connection whose COMMIT waits for a word."""
+
+    def __init__(self, real: Any) -> None:
+        self._real, self.reached, self.go = real, Event(), Event()
+
+    def run(self, sql: str, **arguments: Any) -> Any:
+        if sql == "COMMIT":
+            self.reached.set()
+            self.go.wait()
+        return self._real.run(sql, **arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def test_two_loaders_of_one_fact_at_once_know_of_each_other_and_double_no_version(star: Star) -> None:
+    load_all(star.warehouse(), changed(FactSalesOrder, [{**SALE, "sales_order_id": 2}], at(1, 5)))  # all its members
+    held = HeldAtCommit(open_connection(star.dsn(LOADER)))
+    star.opened.append(held)
+    first, second = (changed(FactSalesOrder, [SALE], at(1, revision)) for revision in (10, 20))
+
+    with ThreadPoolExecutor(2) as loaders:
+        loading = loaders.submit(load_all, Warehouse(lambda: held, star.schema), first)
+        while not held.reached.is_set() and not loading.done():
+            pass
+        also = loaders.submit(load_all, star.warehouse(), second)
+        wait_until_it_waits(star, also)
+        held.go.set()
+        reports = [loading.result(), also.result()]
+
+    assert [len(report.loaded) for report in reports] == [1, 1]
+    assert star.rows("SELECT _revision FROM fact_sales_order WHERE sales_order_id = 1") == [[10]]
+    assert star.rows("SELECT revision FROM _seen_sales_order WHERE key = 1 ORDER BY 1") == [[10], [20]]
