@@ -461,7 +461,7 @@ LOADS = (
     ),
     Mutation(
         "a snapshot before the star table's lock",
-        "REPEATABLE READ sees what was there before the other loader committed: a version is doubled.",
+        "REPEATABLE READ does not see what the other loader committed: a version is doubled, or all is done again.",
         (Edit(WAREHOUSE, "BEGIN ISOLATION LEVEL READ COMMITTED", "BEGIN ISOLATION LEVEL REPEATABLE READ"),),
         (RIVAL_LOADERS,),
     ),
