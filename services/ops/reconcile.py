@@ -39,7 +39,8 @@ KILOBYTE = 1000
 def reconciler_of(description: StackDescription, settings: Settings) -> Reconciler:
     """The reconciler of a running stack, in this process."""
     objects = ObjectStore(description.client("s3"))
-    queue = Queue(description.client("sqs"), description.queues["changes"])
+    sqs = description.client("sqs")
+    changes, loads = (Queue(sqs, description.queues[name]) for name in ("changes", "loads"))
     settings = settings.model_copy(update={"time_zone": description.time_zone})
     adapters = Adapters(
         source=Source(
@@ -52,9 +53,10 @@ def reconciler_of(description: StackDescription, settings: Settings) -> Reconcil
             partial(_connect, description.warehouse_dsn, settings, settings.warehouse_lock_timeout_seconds),
             description.warehouse_schema,
         ),
-        publisher=Publisher(objects, description.buckets["archive"], queue),
+        publisher=Publisher(objects, description.buckets["archive"], changes),
         checkpoints=CheckpointStore(objects, description.buckets["control"]),
         progress=ProgressStore(objects, description.buckets["control"]),
+        queues=(changes, loads),
         log=logger("reconciler", "CRITICAL"),
     )
     return Reconciler(

@@ -36,7 +36,8 @@ def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 -
 def _reconciler() -> Reconciler:
     """Compose the reconciler; its connections do not outlive the invocation."""
     settings = Settings()
-    objects = ObjectStore(boto3.client("s3"))
+    objects, sqs = ObjectStore(boto3.client("s3")), boto3.client("sqs")
+    changes = Queue(sqs, settings.changes_queue_url)
     secrets = Secrets(boto3.client("secretsmanager"))
     adapters = Adapters(
         source=Source(
@@ -49,9 +50,10 @@ def _reconciler() -> Reconciler:
             lambda: _connect(secrets, settings.warehouse_secret, settings, settings.warehouse_lock_timeout_seconds),
             settings.warehouse_schema,
         ),
-        publisher=Publisher(objects, settings.archive_bucket, Queue(boto3.client("sqs"), settings.changes_queue_url)),
+        publisher=Publisher(objects, settings.archive_bucket, changes),
         checkpoints=CheckpointStore(objects, settings.control_bucket),
         progress=ProgressStore(objects, settings.control_bucket),
+        queues=(changes, Queue(sqs, settings.loads_queue_url)),
         log=logger("reconciler", settings.log_level),
     )
     return Reconciler(

@@ -1,11 +1,12 @@
 """Which keys are on their way: rows in batches that are archived and that the warehouse's books do not hold yet.
 
 Invariant: a key that some queue still holds is among them, unless it has waited longer than any living pipeline is
-behind; so nothing is repaired that would arrive by itself. Repairs are told apart: one whose reconciler died between
-object and message waits on no queue, while what a dead poller left unsent the next one sends.
+behind, and one that no queue can hold is not; so nothing is repaired that would arrive by itself. Repairs are told
+apart: one whose reconciler died between object and message waits on no queue, while what a dead poller left unsent the
+next one sends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -14,19 +15,25 @@ from contracts.messages import ArchiveKey, ChangeBatch, Operation, Origin
 from services.reconciler.plan import Pending
 from services.reconciler.warehouse import Warehouse
 from shared.archive import Publisher, key_at
+from shared.queues import Queue
 
 LOOKED_BACK = timedelta(hours=1)
 """Longer than any queue is behind while its consumers live. What waits longer is parked, or its warehouse was away."""
+UNCOUNTED = timedelta(minutes=1)
+"""How long SQS's counts may leave a message out: where no queue holds any, what is older was parked or lost."""
 ASKED_AT_ONCE = 1000
 """Batches looked up in one statement."""
 MOST_ROWS = 500_000
 """In flight of one feed: beyond, telling them apart costs more than waiting for the next run."""
 
 
-def pending_keys(archive: Publisher, warehouse: Warehouse, feed: Feed, now: datetime) -> Pending:
-    """What of the feed is in flight. `now` is the source's clock."""
+def pending_keys(
+    archive: Publisher, warehouse: Warehouse, feed: Feed, *, now: datetime, queues: Iterable[Queue]
+) -> Pending:
+    """What of the feed is in flight. `now` is the source's clock; `queues` all that a batch may wait on."""
     found, rows = Pending(), 0
-    for name in _not_loaded(archive, warehouse, feed, now):
+    empty = not any(queue.depth().total for queue in queues)
+    for name in _not_loaded(archive, warehouse, feed, now - (UNCOUNTED if empty else LOOKED_BACK)):
         batch = archive.batch(name)
         rows += batch.data.object.rows
         if rows > MOST_ROWS:
@@ -41,9 +48,8 @@ def _keys(archive: Publisher, feed: Feed, batch: ChangeBatch) -> Iterator[int]:
     return (key_at(line, column) for line in archive.lines(batch))
 
 
-def _not_loaded(archive: Publisher, warehouse: Warehouse, feed: Feed, now: datetime) -> Iterator[str]:
-    """Archive keys of the batches that are not in the warehouse's books."""
-    since = now - LOOKED_BACK
+def _not_loaded(archive: Publisher, warehouse: Warehouse, feed: Feed, since: datetime) -> Iterator[str]:
+    """Archive keys of the batches, read since then, that are not in the warehouse's books."""
     listed = iter(archive.stored(feed, f"{feed.name}/date={since:%Y-%m-%d}/{since:%H%M%S}"))
     while some := list(islice(listed, ASKED_AT_ONCE)):
         named = {name: found.batch for name in some if (found := ArchiveKey.parse(name)) is not None}

@@ -26,6 +26,7 @@ from services.reconciler.warehouse import Damaged, Warehouse
 from shared.archive import Publisher
 from shared.checkpoint import LEAST_KEY, Checkpoint, CheckpointStore
 from shared.errors import CheckpointConflict, PipelineError
+from shared.queues import Queue
 from shared.settings import Settings
 from shared.telemetry import Logger
 from shared.totesys.session import FeedBroken, FeedBusy, Source
@@ -58,6 +59,8 @@ class Adapters:
     publisher: Publisher
     checkpoints: CheckpointStore
     progress: ProgressStore
+    queues: tuple[Queue, ...]
+    """All that a batch waits on between archive and warehouse."""
     log: Logger
 
 
@@ -158,6 +161,7 @@ class Reconciler:
         self._publisher = adapters.publisher
         self._checkpoints = adapters.checkpoints
         self._progress = adapters.progress
+        self._queues = adapters.queues
         self._log = adapters.log
         self._sleep = sleep
         self._now = now
@@ -310,7 +314,7 @@ class Reconciler:
         again = look_again(look.differences, held)
         if all(decision.kind is Kind.IN_FLIGHT for decision in again):
             return again
-        pending = pending_keys(self._publisher, self._warehouse, one.feed, look.clock)
+        pending = pending_keys(self._publisher, self._warehouse, one.feed, now=look.clock, queues=self._queues)
         return decide(again, pending=pending, sent=one.progress.sent)
 
     def _repairs(

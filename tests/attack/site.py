@@ -257,6 +257,7 @@ class Site:
             publisher=Publisher(objects, "archive", Queue(GatedClient(self.sqs, gate), CHANGES)),
             checkpoints=CheckpointStore(objects, "control"),
             progress=ProgressStore(objects, "control"),
+            queues=tuple(Queue(GatedClient(self.sqs, gate), url) for url in (CHANGES, LOADS)),
             log=LOG,
         )
         made = reconciling.Reconciler(

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -27,6 +28,7 @@ from shared.telemetry import logger
 from shared.totesys.session import Source
 from tests.conftest import Aws, Server, open_connection
 from tests.conftest import Source as Totesys
+from tests.poller.archived import objects
 from tests.poller.conftest import Bench
 
 LOADER = "totes_reconciled_loader"
@@ -109,6 +111,7 @@ class Pipeline:
             publisher=Publisher(objects, self.aws.archive, Queue(sqs or self.aws.sqs, self.aws.changes)),
             checkpoints=CheckpointStore(objects, self.aws.control),
             progress=ProgressStore(objects, self.aws.control),
+            queues=tuple(Queue(self.aws.sqs, url) for url in (self.aws.changes, self.aws.loads)),
             log=logger("reconciler-test", "CRITICAL"),
         )
         return Reconciler(
@@ -126,6 +129,15 @@ class Pipeline:
     def forget(self) -> None:
         """As if the run had died before it could write down what it sent."""
         self.aws.s3.delete_object(Bucket=self.aws.control, Key="reconciler.json")
+
+    def age_the_archive(self, *, minutes: int) -> None:
+        """As if every batch had been read so long ago: the time is part of its key, and of nothing that names it."""
+        for key in objects(self.aws):
+            feed, day, name = key.split("/")
+            read_at = datetime.strptime(f"{day} {name[:14]}", "date=%Y-%m-%d %H%M%S.%f%z") - timedelta(minutes=minutes)
+            older = f"{feed}/date={read_at:%Y-%m-%d}/{read_at:%H%M%S.%f}{name[13:]}"
+            self.aws.s3.copy_object(Bucket=self.aws.archive, CopySource=f"{self.aws.archive}/{key}", Key=older)
+            self.aws.s3.delete_object(Bucket=self.aws.archive, Key=key)
 
     def mend(self, **task: Any) -> dict[str, Any]:
         """Reconcile, and bring the repairs into the warehouse."""

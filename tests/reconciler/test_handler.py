@@ -12,6 +12,7 @@ def test_an_invocation_reconciles_and_answers_what_it_found(pipeline: Pipeline, 
         "ARCHIVE_BUCKET": aws.archive,
         "CONTROL_BUCKET": aws.control,
         "CHANGES_QUEUE_URL": aws.changes,
+        "LOADS_QUEUE_URL": aws.loads,
         "SETTLE_SECONDS": "0",
         "LOG_LEVEL": "CRITICAL",
     }.items():

@@ -115,6 +115,19 @@ def test_what_the_poller_has_captured_is_left_to_arrive_however_far_behind_the_p
     assert pipeline.reconcile()["stale"] == 0
 
 
+def test_what_was_captured_and_is_on_no_queue_was_lost_and_is_repaired(pipeline: Pipeline):
+    pipeline.source("UPDATE sales_order SET units_sold = 999, last_updated = now() WHERE sales_order_id = 7")
+    pipeline.poll()
+    pipeline.aws.sqs.purge_queue(QueueUrl=pipeline.aws.changes)
+
+    young = pipeline.reconcile()
+    pipeline.age_the_archive(minutes=2)
+    old = pipeline.reconcile()
+
+    assert (young["in_flight"], young["changed"]) == (1, 0)
+    assert (old["stale"], old["changed"]) == (1, 1)
+
+
 def test_a_member_inferred_long_ago_is_told_and_not_repaired(pipeline: Pipeline):
     pipeline.edit(
         "INSERT INTO dim_design (design_id, design_name, file_location, file_name, _generation, _revision, _contract,"
