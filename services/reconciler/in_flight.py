@@ -15,6 +15,7 @@ from contracts.messages import ArchiveKey, ChangeBatch, Operation, Origin
 from services.reconciler.plan import Pending
 from services.reconciler.warehouse import Warehouse
 from shared.archive import Publisher, key_at
+from shared.errors import CorruptObject
 from shared.queues import Queue
 
 LOOKED_BACK = timedelta(hours=1)
@@ -34,13 +35,21 @@ def pending_keys(
     found, rows = Pending(), 0
     empty = not any(queue.depth().total for queue in queues)
     for name in _not_loaded(archive, warehouse, feed, now - (UNCOUNTED if empty else LOOKED_BACK)):
-        batch = archive.batch(name)
-        rows += batch.data.object.rows
+        try:
+            rows += _add(found, archive, feed, name)
+        except CorruptObject:
+            continue  # its message is parked with that reason, so its rows will not arrive: they are to be repaired
         if rows > MOST_ROWS:
             return Pending(all=True)
-        keys = found.repairs if batch.data.origin is Origin.REPAIR else found.captured
-        keys.update(_keys(archive, feed, batch))
     return found
+
+
+def _add(found: Pending, archive: Publisher, feed: Feed, name: str) -> int:
+    """Take the keys of one archived batch; the number of its rows."""
+    batch = archive.batch(name)
+    keys = found.repairs if batch.data.origin is Origin.REPAIR else found.captured
+    keys.update(_keys(archive, feed, batch))
+    return batch.data.object.rows
 
 
 def _keys(archive: Publisher, feed: Feed, batch: ChangeBatch) -> Iterator[int]:

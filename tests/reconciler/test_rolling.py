@@ -5,6 +5,7 @@ import json
 import pytest
 
 from services.reconciler.reconcile import Task
+from tests.poller.archived import objects
 from tests.reconciler.conftest import Pipeline
 
 ALL_STALE = "UPDATE design SET design_name = design_name || '!'"
@@ -126,6 +127,19 @@ def test_what_was_captured_and_is_on_no_queue_was_lost_and_is_repaired(pipeline:
 
     assert (young["in_flight"], young["changed"]) == (1, 0)
     assert (old["stale"], old["changed"]) == (1, 1)
+
+
+@pytest.mark.parametrize("damage", ["its bytes", "its envelope"])
+def test_what_lies_in_a_damaged_object_will_not_arrive_and_is_repaired(pipeline: Pipeline, damage: str):
+    pipeline.source("UPDATE sales_order SET units_sold = 999, last_updated = now() WHERE sales_order_id = 7")
+    pipeline.poll()
+    key = max(key for key in objects(pipeline.aws) if key.startswith("sales_order/"))
+    stored = pipeline.aws.s3.get_object(Bucket=pipeline.aws.archive, Key=key)
+    metadata = stored["Metadata"] if damage == "its bytes" else {}
+    body = stored["Body"].read()[:-9] if damage == "its bytes" else stored["Body"].read()
+    pipeline.aws.s3.put_object(Bucket=pipeline.aws.archive, Key=key, Body=body, Metadata=metadata)
+
+    assert pipeline.reconcile()["changed"] == 1
 
 
 def test_a_member_inferred_long_ago_is_told_and_not_repaired(pipeline: Pipeline):
