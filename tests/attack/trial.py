@@ -65,13 +65,14 @@ class Verdict:
 
     def _expect_idle(self) -> None:
         self.counts["run again"] += 1
-        held = self._held()
+        held, loaded = self._held(), self._loaded()
         self._poll_and_deliver()
         self._reconcile()
         self.site.replay()
         self.site.drain()
         now = self._held()
-        assert now == held, f"Running everything again made {sorted(now - held)} of {sorted(held - now)}."
+        news = sorted(self._loaded() - loaded)
+        assert now == held, f"Running everything again made {sorted(now - held)} of {sorted(held - now)} by {news}."
 
     def _poll_and_deliver(self) -> None:
         """By whoever polls last; another may have died, so its lease must be over."""
@@ -84,9 +85,13 @@ class Verdict:
         self.site.drain()
 
     def _held(self) -> set[tuple[str, str]]:
-        """Every row but the bookkeeping of load batches."""
-        rows = {table: self.ground.warehouse.run(f"SELECT t::text FROM {SCHEMA}.{table} t") for table in TABLES}
+        """Every row but the bookkeeping of load batches, and when a position was seen (test_sight.py says why)."""
+        text = "(to_jsonb(t) - '_seen_at' - 'seen_at')::text"
+        rows = {table: self.ground.warehouse.run(f"SELECT {text} FROM {SCHEMA}.{table} t") for table in TABLES}
         return {(table, str(row)) for table, found in rows.items() for (row,) in found}
+
+    def _loaded(self) -> set[str]:
+        return {row for (row,) in self.ground.warehouse.run(f"SELECT b::text FROM {SCHEMA}._load_batch b")}
 
     def _check_before_reconcile(self) -> None:
         """Every row that is there was read by a scan: no dimension may need the reconciler, but after its own repairs.
