@@ -8,6 +8,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.attack.machine import Attack
 from tests.attack.trial import Ground
 
+BEGINNING = 1
+"""Hypothesis counts the step that chooses an example's settings."""
+
 
 def attack(
     ground: Ground, counts: Counter[str], *, examples: int, steps: int, number: int | None = None, shrink: bool = True
@@ -21,7 +24,7 @@ def attack(
         machine,
         settings=settings(
             max_examples=examples,
-            stateful_step_count=steps,
+            stateful_step_count=steps + BEGINNING,
             phases=phases,
             deadline=None,
             database=None,
@@ -29,5 +32,5 @@ def attack(
             suppress_health_check=list(HealthCheck),
             print_blob=False,
         ),
-        _min_steps=0 if shrink else steps - 1,
+        _min_steps=0 if shrink else steps + BEGINNING - 1,  # else a long example ends early
     )

@@ -70,7 +70,6 @@ class Attack(RuleBasedStateMachine):
     @initialize(margin=st.sampled_from([0.001, 60.0]))
     def begin(self, margin: float) -> None:
         """A narrow margin shows a late commit that is missed; a wide one has rows read and sent again and again."""
-        self._step("begin")
         self.site.settings = {**SMALL, "margin_seconds": margin}
 
     # -- writers
