@@ -1,12 +1,14 @@
 """Load batches of one star table into the warehouse: rows, history, members and bookkeeping in one transaction.
 
 Invariant: a load batch is in exactly one committed transaction. A second delivery finds its id in `_load_batch` and
-does nothing, but for a repair: it is merged again, which changes nothing unless the star rows were damaged since.
-Batches in any order end in the same tables.
+does nothing, with two exceptions that are merged again: a repair, which changes nothing unless the star rows were
+damaged since, and a batch that another reader made of the same snapshot a moment earlier (its id is the same, its clock
+is not). Batches in any order end in the same tables.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from contracts.messages import LoadBatchData, Origin
 from contracts.star import Kind, StarRow
@@ -32,20 +34,35 @@ def load(warehouse: Warehouse, table: type[StarRow], loads: Sequence[Load]) -> R
 
     Raises ContractViolation where one of them can never be loaded, WarehouseUnavailable, ConfigurationError.
     """
-    by_id = {load.batch.id: load for load in loads}
-    return warehouse.transaction(table, lambda connection: _load(connection, table, by_id))
+    return warehouse.transaction(table, lambda connection: _load(connection, table, loads))
 
 
-def _load(connection: Connection, table: type[StarRow], by_id: dict[str, Load]) -> Report:
-    there = {found for (found,) in rows_of(connection, _FIND_LOADED, ids=list(by_id))}
-    new = [load for batch_id, load in by_id.items() if batch_id not in there]
-    repairs = [load for load in by_id.values() if load.batch.data.origin is Origin.REPAIR]
-    again = [load for load in repairs if load.batch.id in there]
+def _load(connection: Connection, table: type[StarRow], loads: Sequence[Load]) -> Report:
+    there: dict[str, datetime] = dict(rows_of(connection, _FIND_LOADED, ids=[load.batch.id for load in loads]))
+    new, again = sort_out(loads, there)
     rows = sum(stage(connection, table, load) for load in (*new, *again))
-    versions = _merge(connection, table, rows, repairs=bool(repairs)) if rows else 0
+    repairs = any(_is_repair(load) for load in (*new, *again))
+    versions = _merge(connection, table, rows, repairs=repairs) if rows else 0
     for item in new:
         _keep(connection, item.batch.id, item.batch.data)
     return Report(tuple(load.batch.id for load in new), tuple(sorted(there)), rows, versions)
+
+
+def sort_out(loads: Sequence[Load], there: Mapping[str, datetime]) -> tuple[list[Load], list[Load]]:
+    """What is new, and what has something to say although its id is known, by the clocks of what is `there`."""
+    earliest, new, again = dict(there), list[Load](), list[Load]()
+    for load in loads:
+        known, as_of = earliest.get(load.batch.id), load.batch.data.as_of
+        if known is None:
+            new.append(load)
+        elif as_of < known or _is_repair(load):
+            again.append(load)
+        earliest[load.batch.id] = min(as_of, known or as_of)
+    return new, again
+
+
+def _is_repair(load: Load) -> bool:
+    return load.batch.data.origin is Origin.REPAIR
 
 
 def _merge(connection: Connection, table: type[StarRow], rows: int, *, repairs: bool) -> int:
@@ -94,7 +111,7 @@ def _check_time_zone(connection: Connection, name: str) -> None:
         raise MalformedMessage(f"Expected a time zone that Postgres knows, found {name!r}.") from exc
 
 
-_FIND_LOADED = "SELECT id FROM _load_batch WHERE id = ANY(CAST(:ids AS text[]))"
+_FIND_LOADED = "SELECT id, as_of FROM _load_batch WHERE id = ANY(CAST(:ids AS text[]))"
 _KEEP_LOAD_BATCH = """
 -- In the same transaction as its rows, so that a second delivery finds it. The time is that of the commit, nearly.
 INSERT INTO _load_batch (id, change_batch, feed, star_table, operation, origin, generation, revision, contract, page,

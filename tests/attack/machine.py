@@ -118,6 +118,15 @@ class Attack(RuleBasedStateMachine):
             self.writers.change(0, Change(Verb.SILENT, table, FIRST_KEY[table], value))
             self._scan_if(polled)
 
+    @rule(table=st.sampled_from(["sales_order", "design"]), some=st.permutations([0, 1, 2]))
+    def flip_back_between_rivals(self, table: str, some: list[int]) -> None:
+        """One poller sends A, the other B, and the first must send A again."""
+        self._step("flip_back_between_rivals")
+        for value, poller in zip((some[0], some[1], some[0]), (self.site.poller, self.site.rival) * 2, strict=False):
+            self.writers.change(0, Change(Verb.SILENT, table, FIRST_KEY[table], value))
+            self.site.clock.sleep(LEASE_SECONDS)
+            self._run(poller, None)
+
     @rule(table=st.sampled_from(["sales_order", "design"]), polled=st.booleans())
     def go_and_come_back(self, table: str, polled: bool) -> None:
         """A row goes and comes back as it was."""
@@ -195,9 +204,15 @@ class Attack(RuleBasedStateMachine):
         self.site.clock.sleep(LEASE_SECONDS)
         self._together((self.site.poller, self.site.rival), ((), ()), order, extra, fault)
 
-    @rule(order=choices, first=picks, second=picks, fault=perhaps)
-    def two_loaders(self, order: list[int], first: list[int], second: list[int], fault: Fault | None) -> None:
+    @rule(order=choices, first=picks, second=picks, fault=perhaps, again=st.booleans())
+    def two_loaders(
+        self, order: list[int], first: list[int], second: list[int], fault: Fault | None, again: bool
+    ) -> None:
+        """`again`: pollers took over from each other before, and sent the same rows from two snapshots."""
         self._step("two_loaders")
+        for poller in (self.site.poller, self.site.rival) if again else ():
+            self.site.clock.sleep(LEASE_SECONDS)
+            self._run(poller, None)
         self._transform_all()
         batches = [(self._picked(LOADS, one), False) for one in (first, second)]
         if all(messages for messages, _ in batches):

@@ -88,6 +88,24 @@ def test_rows_that_a_second_reader_sends_again_burn_no_record_ids(star: Star) ->
     assert star.rows("SELECT sales_record_id FROM fact_sales_order ORDER BY 1") == [[1], [2], [3]]
 
 
+@pytest.mark.parametrize("table", [FactSalesOrder, DimStaff])
+@pytest.mark.parametrize("later_first", [True, False])
+@pytest.mark.parametrize("together", [True, False])
+def test_two_readers_of_one_snapshot_say_the_earlier_clock_whichever_comes_first(
+    star: Star, table: type[StarRow], later_first: bool, together: bool
+) -> None:
+    earlier = changed(table, [SALE if table is FactSalesOrder else STAFF], at(1, 10), as_of=AS_OF)
+    late = earlier.batch.data.model_copy(update={"as_of": AS_OF + timedelta(milliseconds=46)})
+    later = replace(earlier, batch=earlier.batch.model_copy(update={"data": late}))
+    both = [later, earlier] if later_first else [earlier, later]
+
+    for some in [both] if together else [[one] for one in both]:
+        load_all(star.warehouse(), *some)
+
+    seen = "SELECT seen_at FROM _seen_sales_order" if table is FactSalesOrder else "SELECT _seen_at FROM dim_staff"
+    assert star.rows(f"{seen} WHERE {'true' if table is FactSalesOrder else '_generation > 0'}") == [[AS_OF]]
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
 def test_batches_out_of_order_end_in_the_same_tables(star: Star, order: tuple[int, ...]) -> None:
     batches = sales()
