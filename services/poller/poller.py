@@ -132,10 +132,10 @@ class Poller:
             self._doubt()
         try:
             self._move()
+            if decided is Claim.TAKE or not mine:
+                self._cover_the_archive()
         except CheckpointConflict:
             return False
-        if decided is Claim.TAKE or not mine:
-            self._cover_the_archive()
         return True
 
     def rest(self) -> None:

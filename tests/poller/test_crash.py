@@ -341,6 +341,30 @@ def test_a_live_owner_is_left_alone_and_one_at_rest_is_not(bench: Bench):
     assert (alive.owner, at_rest.owner) == (False, True)
 
 
+class Overtaken:
+    """S3 in which a rival moves the checkpoint while the archive is listed."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def __getattr__(self, name: str):
+        return getattr(self._bench.aws.s3, name)
+
+    def get_paginator(self, name: str):
+        self._bench.edit_checkpoint(owner="rival")
+        return self._bench.aws.s3.get_paginator(name)
+
+
+def test_a_poller_overtaken_while_it_covers_the_archive_leaves_it_to_the_rival(bench: Bench):
+    seed(bench)
+    bench.started("design", owner="dead").rest()
+
+    answer = bench.poller("design", owner="slow", s3=Overtaken(bench)).run(1, bench.clock.sleep)
+
+    assert not answer.owner
+    assert bench.checkpoint().owner == "rival"
+
+
 def test_a_paused_checkpoint_stops_whoever_polls(bench: Bench):
     poller = bench.started("design")
     bench.edit_checkpoint(paused=True)
