@@ -101,8 +101,7 @@ def copy_checksums(feed: Feed, schema: str, *, server_version: int) -> str:
     row_hash = _row_hash(_texts(feed), server_version)
     part = f"({_key(feed)}::bigint - current_setting('totes.low')::bigint - 1) / current_setting('totes.width')::bigint"
     return _copy(
-        f"SELECT {part}, count(*), sum({row_hash}) FROM {_from(feed, schema)} "
-        f"WHERE {_in_range(feed)} GROUP BY 1"
+        f"SELECT {part}, count(*), sum({row_hash}) FROM {_from(feed, schema)} WHERE {_in_range(feed)} GROUP BY 1"
     )
 
 
