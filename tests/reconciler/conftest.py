@@ -38,10 +38,14 @@ _numbers = count()
 
 @pytest.fixture(scope="session")
 def template(server: Server) -> str:
-    """A migrated warehouse that each test copies; the copies come and go, this one stays with the server."""
-    name = f"star_template_{os.getpid()}"
+    """A migrated warehouse that each test copies; the copies come and go, this one stays with the server.
+
+    Another suite that borrows this fixture has a template of its own on the same server, and the same loader.
+    """
+    name = f"star_template_{os.getpid()}_{next(_numbers)}"
     with server.connect() as connection:
-        connection.run(f"CREATE ROLE {LOADER} LOGIN")
+        if not connection.run("SELECT FROM pg_roles WHERE rolname = :name", name=LOADER):
+            connection.run(f"CREATE ROLE {LOADER} LOGIN")
         connection.run(f"CREATE DATABASE {name}")
     migrate(server.dsn(name), SCHEMA, loader_role=LOADER, analyst_role=None)
     return name
