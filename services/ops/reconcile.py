@@ -4,7 +4,6 @@ Invariant: the repairs go the way of every change, so the command ends before th
 arrived. A dry run publishes nothing.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -16,20 +15,12 @@ from rich.text import Text
 from contracts.feeds import FEEDS
 from services.local.description import StackDescription
 from services.ops.view import BAD, GOOD, QUIET, new_table
-from services.reconciler.handler import APPLICATION_NAME
+from services.reconciler.handler import compose
 from services.reconciler.plan import Decision, Totals
-from services.reconciler.progress import ProgressStore
-from services.reconciler.reconcile import Adapters, Reconciler, Report
-from services.reconciler.warehouse import Warehouse
-from shared.archive import Publisher
-from shared.checkpoint import CheckpointStore
+from services.reconciler.reconcile import Reconciler, Report
 from shared.errors import ConfigurationError
-from shared.objects import ObjectStore
-from shared.postgres import Connection, Dsn, connect
-from shared.queues import Queue
+from shared.postgres import Dsn, connect
 from shared.settings import Settings
-from shared.telemetry import logger
-from shared.totesys.session import Source
 
 NO_DRIFT, DRIFT, NOT_COMPARED = 0, 1, 3
 COLUMNS = ("missing", "stale", "extra", "damaged")
@@ -37,39 +28,22 @@ KILOBYTE = 1000
 
 
 def reconciler_of(description: StackDescription, settings: Settings) -> Reconciler:
-    """The reconciler of a running stack, in this process."""
-    objects = ObjectStore(description.client("s3"))
-    sqs = description.client("sqs")
-    changes, loads = (Queue(sqs, description.queues[name]) for name in ("changes", "loads"))
-    settings = settings.model_copy(update={"time_zone": description.time_zone})
-    adapters = Adapters(
-        source=Source(
-            partial(_connect, description.source_dsn, settings, settings.lock_timeout_seconds),
-            schema=settings.source_schema,
-            statement_timeout_seconds=settings.statement_timeout_seconds,
-            lock_timeout_seconds=settings.lock_timeout_seconds,
-        ),
-        warehouse=Warehouse(
-            partial(_connect, description.warehouse_dsn, settings, settings.warehouse_lock_timeout_seconds),
-            description.warehouse_schema,
-        ),
-        publisher=Publisher(objects, description.buckets["archive"], changes),
-        checkpoints=CheckpointStore(objects, description.buckets["control"]),
-        progress=ProgressStore(objects, description.buckets["control"]),
-        queues=(changes, loads),
-        log=logger("reconciler", "CRITICAL"),
-    )
-    return Reconciler(
-        feeds=list(FEEDS.values()), settings=settings, adapters=adapters, sleep=time.sleep, now=time.monotonic
-    )
-
-
-def _connect(dsn: str, settings: Settings, lock_timeout_seconds: float) -> Connection:
-    return connect(
-        Dsn.parse(dsn),
-        application_name=APPLICATION_NAME,
-        statement_timeout_seconds=settings.statement_timeout_seconds,
-        lock_timeout_seconds=lock_timeout_seconds,
+    """The reconciler of a running stack, in this process; what it would log is in the report."""
+    named = {
+        "archive_bucket": description.buckets["archive"],
+        "control_bucket": description.buckets["control"],
+        "changes_queue_url": description.queues["changes"],
+        "loads_queue_url": description.queues["loads"],
+        "warehouse_schema": description.warehouse_schema,
+        "time_zone": description.time_zone,
+        "log_level": "CRITICAL",
+    }
+    return compose(
+        settings.model_copy(update=named),
+        s3=description.client("s3"),
+        sqs=description.client("sqs"),
+        to_source=partial(connect, Dsn.parse(description.source_dsn)),
+        to_warehouse=partial(connect, Dsn.parse(description.warehouse_dsn)),
     )
 
 
@@ -106,7 +80,7 @@ def render(report: Report, *, dry_run: bool) -> RenderableType:
     parts: list[RenderableType] = [table, Text()]
     parts += [Text(f" {line}", style=QUIET) for line in _examples(report)]
     parts += [Text(f" ! {name} was not compared: {reason}", style=BAD) for name, reason in report.skipped.items()]
-    parts += [Text(f" {sentence}", style=style) for sentence, style in _verdict(report.total, dry_run=dry_run)]
+    parts += [Text(f" {sentence}", style=style) for sentence, style in _verdict(report, dry_run=dry_run)]
     parts.append(Text(f" {_cost(report.total)}", style=QUIET))
     return Group(*parts)
 
@@ -129,17 +103,12 @@ def _in_words(one: Decision) -> str:
     return f"{one.key} {one.kind.replace('_', ' ')}"
 
 
-def _verdict(total: Totals, *, dry_run: bool) -> Iterator[tuple[str, str]]:
+def _verdict(report: Report, *, dry_run: bool) -> Iterator[tuple[str, str]]:
+    total = report.total
     if _left_alone(total):
-        yield (
-            (
-                f"Left alone: {total.in_flight:,} in flight, {total.quarantined:,} quarantined, "
-                f"{total.inferred:,} inferred long ago and described by no row, {total.held_back:,} held back."
-            ),
-            QUIET,
-        )
+        yield _what_was_left(total), QUIET
     if not total.drift:
-        yield "No drift: the warehouse shows what the source holds.", GOOD
+        yield _no_drift(report), QUIET if report.skipped else GOOD
     elif dry_run:
         yield f"Drift: {total.drift:,} rows; nothing was published, because this was a dry run.", BAD
     else:
@@ -147,6 +116,20 @@ def _verdict(total: Totals, *, dry_run: bool) -> Iterator[tuple[str, str]]:
     if total.held_back:
         meant = "if they are meant, run it again with --yes."
         yield f"{total.held_back:,} deletions are held back, because they are so many: {meant}", BAD
+
+
+def _no_drift(report: Report) -> str:
+    """Never more than was seen: what was left alone or not compared may differ."""
+    if report.skipped:
+        return "No drift in what was compared." if report.feeds else "Nothing was compared."
+    return "No drift." if _left_alone(report.total) else "No drift: the warehouse shows what the source holds."
+
+
+def _what_was_left(total: Totals) -> str:
+    return (
+        f"Left alone: {total.in_flight:,} in flight, {total.quarantined:,} quarantined, "
+        f"{total.inferred:,} inferred long ago and described by no row, {total.held_back:,} held back."
+    )
 
 
 def _published(total: Totals) -> str:

@@ -5,6 +5,7 @@ harmless. Errors are raised, so that the function's alarms see them.
 """
 
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -25,6 +26,8 @@ from shared.telemetry import logger
 from shared.totesys.session import Source
 
 APPLICATION_NAME = "totes-reconciler"
+Connect = Callable[..., Connection]
+"""Opens a session; takes what `shared.postgres.connect` takes beside the DSN."""
 
 
 def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 - the schedule's event says nothing
@@ -34,20 +37,30 @@ def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 -
 
 @cache
 def _reconciler() -> Reconciler:
-    """Compose the reconciler; its connections do not outlive the invocation."""
-    settings = Settings()
-    objects, sqs = ObjectStore(boto3.client("s3")), boto3.client("sqs")
-    changes = Queue(sqs, settings.changes_queue_url)
-    secrets = Secrets(boto3.client("secretsmanager"))
+    """The function's reconciler, from its settings alone; its connections do not outlive the invocation."""
+    settings, secrets = Settings(), Secrets(boto3.client("secretsmanager"))
+    return compose(
+        settings,
+        s3=boto3.client("s3"),
+        sqs=boto3.client("sqs"),
+        to_source=lambda **session: connect_by_secret(secrets, settings.source_secret, **session),
+        to_warehouse=lambda **session: connect_by_secret(secrets, settings.warehouse_secret, **session),
+    )
+
+
+def compose(settings: Settings, *, s3: Any, sqs: Any, to_source: Connect, to_warehouse: Connect) -> Reconciler:
+    """A reconciler of the buckets, queues and schemas in the settings; nothing connects yet."""
+    objects, changes = ObjectStore(s3), Queue(sqs, settings.changes_queue_url)
+    session = {"application_name": APPLICATION_NAME, "statement_timeout_seconds": settings.statement_timeout_seconds}
     adapters = Adapters(
         source=Source(
-            lambda: _connect(secrets, settings.source_secret, settings, settings.lock_timeout_seconds),
+            lambda: to_source(**session, lock_timeout_seconds=settings.lock_timeout_seconds),
             schema=settings.source_schema,
             statement_timeout_seconds=settings.statement_timeout_seconds,
             lock_timeout_seconds=settings.lock_timeout_seconds,
         ),
         warehouse=Warehouse(
-            lambda: _connect(secrets, settings.warehouse_secret, settings, settings.warehouse_lock_timeout_seconds),
+            lambda: to_warehouse(**session, lock_timeout_seconds=settings.warehouse_lock_timeout_seconds),
             settings.warehouse_schema,
         ),
         publisher=Publisher(objects, settings.archive_bucket, changes),
@@ -58,14 +71,4 @@ def _reconciler() -> Reconciler:
     )
     return Reconciler(
         feeds=list(FEEDS.values()), settings=settings, adapters=adapters, sleep=time.sleep, now=time.monotonic
-    )
-
-
-def _connect(secrets: Secrets, name: str, settings: Settings, lock_timeout_seconds: float) -> Connection:
-    return connect_by_secret(
-        secrets,
-        name,
-        application_name=APPLICATION_NAME,
-        statement_timeout_seconds=settings.statement_timeout_seconds,
-        lock_timeout_seconds=lock_timeout_seconds,
     )

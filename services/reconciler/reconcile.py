@@ -115,6 +115,7 @@ class _Pass:
     decisions: tuple[Decision, ...] = ()
     tries: int = 0
     complete: bool = False
+    proven: bool = False
     skipped: str | None = None
 
     @property
@@ -349,20 +350,21 @@ class Reconciler:
 
     def _look_deep(self, passes: Sequence[_Pass], task: Task) -> None:
         for one in passes:
-            if one.skipped is None:
+            while one.skipped is None and not one.proven:
                 with self._alone(one):
                     self._prove(one, task)
+                    one.proven = True
 
     def _prove(self, one: _Pass, task: Task) -> None:
         """Hold every star row against the hash that was taken when it was loaded, range by range."""
-        meter = Meter(self._now)
+        meter, found = Meter(self._now), Totals()
         side, after, complete = WarehouseSide(self._warehouse, one.star, meter), LEAST_KEY, False
         while not complete:
             span, complete = next_span(after, (side,), self._settings.reconcile_range_rows)
             if span is not None:
                 after = span.high
-                one.totals += self._restore(one, side.damaged(span), task)
-        one.totals += meter.totals()
+                found += self._restore(one, side.damaged(span), task)
+        one.totals += found + meter.totals()
 
     def _restore(self, one: _Pass, damaged: Sequence[Damaged], task: Task) -> Totals:
         """Publish the archived rows that damaged star rows were made of; without them, the source's present rows."""

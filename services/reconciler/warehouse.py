@@ -20,7 +20,6 @@ from shared.bookkeeping import LOADED_BATCHES, POSITION, SEEN_POSITION, listed, 
 from shared.errors import WarehouseUnavailable
 from shared.postgres import Connection, DatabaseError, Sink, as_array, copy_out, explain, hang_up, identifier, rows_of
 
-_SET = "SELECT set_config('totes.{name}', :value, true)"
 See = Callable[[int, Newest], None]
 """What is done with a key's newest observation."""
 
@@ -60,8 +59,8 @@ class Warehouse:
         """Stream a query's rows, which reads its settings by `current_setting`; raises as `newest` does."""
         with self._answering() as connection:
             connection.run("BEGIN READ ONLY")
-            for name, value in settings.items():
-                rows_of(connection, _SET.format(name=name), value=value)
+            chosen = (f"set_config('totes.{name}', :{name}, true)" for name in settings)
+            rows_of(connection, f"SELECT {', '.join(chosen)}", **settings)
             copy_out(connection, f"COPY ({query}) TO STDOUT", sink)
             connection.run("COMMIT")
 

@@ -36,6 +36,21 @@ def test_what_is_only_on_its_way_is_no_drift():
     assert exit_code(Report({"design": Totals(in_flight=3, quarantined=1, inferred=1)}, {}, {})) == 0
 
 
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (SKIPPED, "Nothing was compared."),
+        (Report(CLEAN.feeds, SKIPPED.skipped, {}), "No drift in what was compared."),
+        (Report({"design": Totals(source=9, quarantined=1)}, {}, {}), "No drift."),
+    ],
+)
+def test_no_more_is_said_than_was_seen(report: Report, said: str):
+    shown = printed(report)
+
+    assert said in shown
+    assert "the warehouse shows what the source holds" not in shown
+
+
 def test_no_drift_is_one_line_behind_the_counts():
     shown = printed(CLEAN)
 

@@ -12,6 +12,23 @@ WITHOUT_RECORD = (
 )
 
 
+class Looks:
+    """S3 that counts the looks at the checkpoint, and in which the poller begins a generation just before one."""
+
+    def __init__(self, pipeline: Pipeline, move_at: int = 0) -> None:
+        self._pipeline, self._move_at, self.looks = pipeline, move_at, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipeline.aws.s3, name)
+
+    def get_object(self, **arguments: Any) -> Any:
+        if arguments["Key"] == "checkpoint.json":
+            self.looks += 1
+            if self.looks == self._move_at:
+                self._pipeline.bench.edit_checkpoint(generation=self._pipeline.bench.checkpoint().generation + 1)
+        return self._pipeline.aws.s3.get_object(**arguments)
+
+
 def deep(pipeline: Pipeline) -> dict[str, Any]:
     """A whole run that proves the star rows, its repairs delivered."""
     return pipeline.mend(whole=True, deep=True)
@@ -92,6 +109,20 @@ def test_without_its_archived_row_the_present_version_is_restored_from_the_sourc
     assert (total["damaged"], total["restored"]) == (30, 30)
     assert pipeline.rows(current) == before
     assert pipeline.rows("SELECT count(*) FROM fact_sales_order") == [[30]]
+
+
+def test_a_deep_look_that_a_moving_generation_breaks_off_begins_again(pipeline: Pipeline):
+    pipeline.edit("UPDATE fact_sales_order SET units_sold = 0 WHERE sales_order_id = 7")
+    pipeline.edit("UPDATE _load_batch SET feed = 'lost' WHERE feed = 'sales_order'")
+    known = pipeline.bench.checkpoint().generation
+    counting = Looks(pipeline)
+    pipeline.reconcile(pipeline.reconciler(s3=counting), whole=True)
+    moving = Looks(pipeline, move_at=counting.looks + 2)  # between the two that the first repair's snapshot needs
+
+    total = pipeline.reconcile(pipeline.reconciler(s3=moving), whole=True, deep=True)
+
+    assert pipeline.bench.checkpoint().generation == known + 1
+    assert (total["damaged"], total["restored"]) == (1, 1)
 
 
 def test_a_dry_run_tells_the_damage_and_leaves_it(pipeline: Pipeline):
