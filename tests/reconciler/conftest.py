@@ -135,12 +135,19 @@ class Pipeline:
         self.aws.s3.delete_object(Bucket=self.aws.control, Key="reconciler.json")
 
     def age_the_archive(self, *, minutes: int) -> None:
-        """As if every batch had been read so long ago: the time is part of its key, and of nothing that names it."""
+        """As if every batch had been read so long ago: the time is part of its object's key, and not of its id."""
         for key in objects(self.aws):
             feed, day, name = key.split("/")
             read_at = datetime.strptime(f"{day} {name[:14]}", "date=%Y-%m-%d %H%M%S.%f%z") - timedelta(minutes=minutes)
             older = f"{feed}/date={read_at:%Y-%m-%d}/{read_at:%H%M%S.%f}{name[13:]}"
-            self.aws.s3.copy_object(Bucket=self.aws.archive, CopySource=f"{self.aws.archive}/{key}", Key=older)
+            stored = self.aws.s3.get_object(Bucket=self.aws.archive, Key=key)
+            envelope = stored["Metadata"]["envelope"].replace(key, older)
+            self.aws.s3.put_object(
+                Bucket=self.aws.archive,
+                Key=older,
+                Body=stored["Body"].read(),
+                Metadata={**stored["Metadata"], "envelope": envelope},
+            )
             self.aws.s3.delete_object(Bucket=self.aws.archive, Key=key)
 
     def mend(self, **task: Any) -> dict[str, Any]:
