@@ -75,10 +75,11 @@ class Gate:
         fault = self.fault if self.fault is not None and self.fault.call == self.count else None
         if fault is not None and not fault.after:
             self._strike(fault, lose)
-        answer = do()
-        if fault is not None:
-            self._strike(fault, lose)
-        return answer
+        try:
+            return do()
+        finally:  # an answer that is an error, such as "no such key", is an answer too
+            if fault is not None and not self.struck:
+                self._strike(fault, lose)
 
     def pause(self) -> None:
         """A wait of the service's own: others may go on meanwhile."""
