@@ -59,7 +59,8 @@ soak-check: dev-setup ## Run a short soak that must lose nothing.
 	@echo "A short soak: load, kills, and a comparison with the journal (about 2 minutes)"
 	@$(BIN)/pytest -m slow tests/soak -s
 
-attack: dev-setup ## Run the state machine for EXAMPLES=5000 on both cores; broken off, it goes on where it was.
+attack: dev-setup ## Fail every outside call in all four ways, then run the state machine for EXAMPLES=5000 (goes on if broken off).
+	@TOTES_ATTACK=full $(BIN)/pytest tests/attack/test_crash.py -n 2
 	@$(BIN)/python -m tests.attack --examples $(EXAMPLES) --steps 20 --shards 2
 
 late-commits: dev-setup ## Measure what our poll and two naive ones lose to late commits, in every variant (8 minutes).
