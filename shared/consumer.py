@@ -5,7 +5,7 @@ delay that grows with their receive count. A second delivery is handled like the
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.errors import ContractViolation, PipelineError, QueueUnavailable
@@ -22,12 +22,13 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Delivery:
-    """One received message: queue's message id, receipt handle, how often it was received, and its body."""
+    """One received message: its id on the queue, receipt handle, receives so far, body, its sender's attributes."""
 
     message_id: str
     receipt_handle: str
     receive_count: int
     body: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 Failures = Mapping[str, PipelineError]
@@ -42,6 +43,7 @@ def deliveries(event: Event) -> list[Delivery]:
             record["receiptHandle"],
             int(record["attributes"]["ApproximateReceiveCount"]),
             record["body"],
+            {name: each.get("stringValue", "") for name, each in record.get("messageAttributes", {}).items()},
         )
         for record in event["Records"]
     ]

@@ -6,6 +6,7 @@ is not an acknowledgement. A second send of the same message is harmless downstr
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -34,6 +35,21 @@ class QueueDepth:
         return self.visible + self.in_flight + self.delayed
 
 
+@dataclass(frozen=True)
+class Received:
+    """A message received for a while: hidden from others until its visibility is restored or times out.
+
+    `sent_at` is the queue's own clock; `attributes` are those its sender gave it.
+    """
+
+    message_id: str
+    receipt_handle: str
+    receive_count: int
+    sent_at: datetime
+    body: str
+    attributes: Mapping[str, str]
+
+
 class Queue:
     """One SQS queue."""
 
@@ -46,6 +62,22 @@ class Queue:
         """Send messages, ten a call. Raises QueueUnavailable unless every one was acknowledged."""
         for group in _groups(bodies):
             self._send_group(dict(enumerate(group)))
+
+    def receive(self, hidden_seconds: int) -> list[Received]:
+        """Up to ten messages, hidden from everybody else for so long; none where nothing is visible now."""
+        found = self._call(
+            "receive_message",
+            MaxNumberOfMessages=BATCH,
+            VisibilityTimeout=hidden_seconds,
+            WaitTimeSeconds=0,
+            MessageAttributeNames=["All"],
+            AttributeNames=["All"],
+        )
+        return [_received(message) for message in found.get("Messages", [])]
+
+    def delete(self, receipt_handle: str) -> None:
+        """Remove a received message for good; one that is gone already stays gone."""
+        self._call("delete_message", ReceiptHandle=receipt_handle)
 
     def park(self, body: str, attributes: Mapping[str, str]) -> None:
         """Send one message with attributes that say why it is here (this queue being a dead-letter queue)."""
@@ -87,6 +119,18 @@ class Queue:
             return answer
         except (ClientError, BotoCoreError) as exc:
             raise QueueUnavailable(f"{self.url} failed {operation}: {exc}.") from exc
+
+
+def _received(message: Mapping[str, Any]) -> Received:
+    system = message["Attributes"]
+    return Received(
+        message_id=message["MessageId"],
+        receipt_handle=message["ReceiptHandle"],
+        receive_count=int(system["ApproximateReceiveCount"]),
+        sent_at=datetime.fromtimestamp(int(system["SentTimestamp"]) / 1000, UTC),
+        body=message["Body"],
+        attributes={name: each.get("StringValue", "") for name, each in message.get("MessageAttributes", {}).items()},
+    )
 
 
 def _groups(bodies: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -10,16 +10,25 @@ import tempfile
 import time
 import traceback
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from services.ops.options import UpOptions, described
+from services.ops.command import (
+    INTERRUPTED,
+    NOT_FIT,
+    OUR_MISTAKE,
+    UNREACHABLE,
+    USAGE,
+    Schema,
+    StateDir,
+    WarehouseDsn,
+    option,
+)
+from services.ops.options import UpOptions
 from shared.errors import ConfigurationError, PipelineError, Unavailable
 
-NOT_FIT, USAGE, UNREACHABLE, OUR_MISTAKE, INTERRUPTED = 1, 2, 3, 70, 130
 EPILOG = (
     "Exit codes: 0 done; 1 source or warehouse not fit, or the pipeline failed; 2 usage or configuration; "
     "3 nothing runs, or it cannot be reached; 70 our own mistake (a file with its traceback is named); 130 broken off."
@@ -61,16 +70,6 @@ def main() -> None:
     app(prog_name="totes")
 
 
-def _option(field: str, *names: str, metavar: str | None = None) -> Any:
-    """An option that overrides a setting and is documented by it."""
-    return typer.Option(*names, help=described(field), metavar=metavar, show_default=False)
-
-
-StateDir = Annotated[Path | None, _option("state_dir", "--state-dir", metavar="FOLDER")]
-Schema = Annotated[str | None, _option("warehouse_schema", "--schema", metavar="NAME")]
-WarehouseDsn = Annotated[str | None, _option("warehouse_dsn", "--warehouse", metavar="DSN")]
-
-
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - the shape of Typer's callbacks
     if asked:
         typer.echo(f"totes {version('totes')}")
@@ -90,20 +89,20 @@ def totes(
 @app.command()
 def up(  # noqa: PLR0913 - one parameter an option
     *,
-    source: Annotated[str | None, _option("source_dsn", "--source", metavar="DSN")] = None,
+    source: Annotated[str | None, option("source_dsn", "--source", metavar="DSN")] = None,
     warehouse: WarehouseDsn = None,
     schema: Schema = None,
-    simulate: Annotated[float | None, _option("simulate", "--simulate", metavar="RATE")] = None,
+    simulate: Annotated[float | None, option("simulate", "--simulate", metavar="RATE")] = None,
     no_simulate: Annotated[bool, typer.Option("--no-simulate", help="Simulate nothing: --simulate 0.")] = False,
-    poll_interval: Annotated[float | None, _option("poll_interval_seconds", "--poll-interval", metavar="S")] = None,
+    poll_interval: Annotated[float | None, option("poll_interval_seconds", "--poll-interval", metavar="S")] = None,
     reconcile_interval: Annotated[
-        float | None, _option("reconcile_interval_seconds", "--reconcile-interval", metavar="S")
+        float | None, option("reconcile_interval_seconds", "--reconcile-interval", metavar="S")
     ] = None,
-    seconds: Annotated[float | None, _option("seconds", "--seconds", metavar="S")] = None,
-    port: Annotated[int | None, _option("port", "--port", metavar="N")] = None,
-    orders: Annotated[int | None, _option("orders", "--orders", metavar="N")] = None,
-    seed: Annotated[int | None, _option("seed", "--seed", metavar="N")] = None,
-    time_zone: Annotated[str | None, _option("time_zone", "--time-zone", metavar="ZONE")] = None,
+    seconds: Annotated[float | None, option("seconds", "--seconds", metavar="S")] = None,
+    port: Annotated[int | None, option("port", "--port", metavar="N")] = None,
+    orders: Annotated[int | None, option("orders", "--orders", metavar="N")] = None,
+    seed: Annotated[int | None, option("seed", "--seed", metavar="N")] = None,
+    time_zone: Annotated[str | None, option("time_zone", "--time-zone", metavar="ZONE")] = None,
     state_dir: StateDir = None,
 ) -> None:
     """Run the whole pipeline in the foreground, with a live view of it.
