@@ -32,12 +32,17 @@ class Operation(StrEnum):
 
 
 class Origin(StrEnum):
-    """Which reader found the rows."""
+    """Which reader found the rows; `replay`: an operator sent rows of the quarantine once more, after a mend."""
 
     BACKFILL = "backfill"
     POLL = "poll"
     SCAN = "scan"
     REPAIR = "repair"
+    REPLAY = "replay"
+
+
+SENDERS = {Origin.REPAIR: "/totes/reconciler", Origin.REPLAY: "/totes/operator"}
+"""Who sends a change batch, where it is not the poller."""
 
 
 class Message(BaseModel):
@@ -123,7 +128,7 @@ class CloudEvent(Message):
 
 
 class ChangeBatch(CloudEvent):
-    """Poller or reconciler to transform: `totesys.<feed>.changed.v1` or `totesys.<feed>.deleted.v1`."""
+    """Poller, reconciler or operator to transform: `totesys.<feed>.changed.v1` or `totesys.<feed>.deleted.v1`."""
 
     data: ChangeBatchData
 
@@ -132,7 +137,7 @@ class ChangeBatch(CloudEvent):
         """Wrap what was archived; the same data always gives the same id."""
         return cls(
             id=batch_id(data),
-            source="/totes/reconciler" if data.origin is Origin.REPAIR else "/totes/poller",
+            source=SENDERS.get(data.origin, "/totes/poller"),
             type=f"totesys.{data.feed}.{data.operation}.v{data.position.contract}",
             subject=data.feed,
             time=data.as_of,

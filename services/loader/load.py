@@ -1,9 +1,9 @@
 """Load batches of one star table into the warehouse: rows, history, members and bookkeeping in one transaction.
 
 Invariant: a load batch is in exactly one committed transaction. A second delivery finds its id in `_load_batch` and
-does nothing, with two exceptions that are merged again: a repair, which changes nothing unless the star rows were
-damaged since, and a batch that another reader made of the same snapshot a moment earlier (its id is the same, its clock
-is not). Batches in any order end in the same tables.
+does nothing, with two exceptions that are merged again: a repair or replay, which changes nothing unless the star rows
+were damaged since or more rows pass their contract by now, and a batch that another reader made of the same snapshot a
+moment earlier (its id is the same, its clock is not). Batches in any order end in the same tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from datetime import datetime
 from contracts.messages import LoadBatchData, Origin
 from contracts.star import Kind, StarRow
 from services.loader import dimensions, history
+from services.loader.proof import prove
 from services.loader.staging import Load, stage
 from services.loader.warehouse import Warehouse
 from shared.errors import MalformedMessage
@@ -45,6 +46,7 @@ def _load(connection: Connection, table: type[StarRow], loads: Sequence[Load]) -
     versions = _merge(connection, table, rows, repairs=repairs) if rows else 0
     for item in new:
         _keep(connection, item.batch.id, item.batch.data)
+    prove(connection, {item.batch.data.feed for item in new})
     return Report(tuple(load.batch.id for load in new), tuple(sorted(there)), rows, versions)
 
 
@@ -62,7 +64,7 @@ def sort_out(loads: Sequence[Load], there: Mapping[str, datetime]) -> tuple[list
 
 
 def _is_repair(load: Load) -> bool:
-    return load.batch.data.origin is Origin.REPAIR
+    return load.batch.data.origin in (Origin.REPAIR, Origin.REPLAY)
 
 
 def _merge(connection: Connection, table: type[StarRow], rows: int, *, repairs: bool) -> int:

@@ -1,9 +1,9 @@
 """Which keys are on their way: rows in batches that are archived and that the warehouse's books do not hold yet.
 
 Invariant: a key that some queue still holds is among them, unless it has waited longer than any living pipeline is
-behind, and one that no queue can hold is not; so nothing is repaired that would arrive by itself. Repairs are told
-apart: one whose reconciler died between object and message waits on no queue, while what a dead poller left unsent the
-next one sends.
+behind, and one that no queue can hold is not; so nothing is repaired that would arrive by itself. Repairs and
+replays are told apart: one whose sender died between object and message waits on no queue, while what a dead poller
+left unsent the next one sends.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,6 +24,8 @@ UNCOUNTED = timedelta(minutes=1)
 """How long SQS's counts may leave a message out: where no queue holds any, what is older was parked or lost."""
 ASKED_AT_ONCE = 1000
 """Batches looked up in one statement."""
+SENT_ONCE = (Origin.REPAIR, Origin.REPLAY)
+"""Origins of batches that nobody sends again unasked when their sender died before the message."""
 MOST_ROWS = 500_000
 """In flight of one feed: beyond, telling them apart costs more than waiting for the next run."""
 
@@ -47,7 +49,7 @@ def pending_keys(
 def _add(found: Pending, archive: Publisher, feed: Feed, name: str) -> int:
     """Take the keys of one archived batch; the number of its rows."""
     batch = archive.batch(name)
-    keys = found.repairs if batch.data.origin is Origin.REPAIR else found.captured
+    keys = found.repairs if batch.data.origin in SENT_ONCE else found.captured
     keys.update(_keys(archive, feed, batch))
     return batch.data.object.rows
 

@@ -76,6 +76,13 @@ def test_types_name_what_happened_and_the_contract():
     assert load().type == "totes.fact_payment.built.v1"
 
 
+def test_a_batch_names_who_sent_it():
+    senders = {origin.value: change(origin=origin).source for origin in Origin}
+
+    poller = dict.fromkeys(("backfill", "poll", "scan"), "/totes/poller")
+    assert senders == {**poller, "repair": "/totes/reconciler", "replay": "/totes/operator"}
+
+
 @pytest.mark.parametrize("batch", [change(), change(since=None), load(), load(since=None)])
 def test_a_message_survives_its_own_text(batch):
     assert type(batch).model_validate_json(batch.body()) == batch

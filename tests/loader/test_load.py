@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
 
+from contracts.messages import LoadBatch, Origin
 from contracts.star import DimLocation, DimStaff, FactPayment, FactSalesOrder, StarRow
 from shared.errors import (
     ConfigurationError,
@@ -104,6 +105,23 @@ def test_two_readers_of_one_snapshot_say_the_earlier_clock_whichever_comes_first
 
     seen = "SELECT seen_at FROM _seen_sales_order" if table is FactSalesOrder else "SELECT _seen_at FROM dim_staff"
     assert star.rows(f"{seen} WHERE {'true' if table is FactSalesOrder else '_generation > 0'}") == [[AS_OF]]
+
+
+@pytest.mark.parametrize(("origin", "loaded"), [(Origin.REPLAY, [[1], [2]]), (Origin.POLL, [[1]])])
+def test_rows_that_pass_by_now_are_loaded_from_a_replay_whose_batch_is_known(
+    star: Star, origin: Origin, loaded: list[list[int]]
+) -> None:
+    both = [{**SALE, "sales_order_id": number} for number in (1, 2)]
+    first = changed(FactSalesOrder, both[:1], at(1, 10), origin=origin, quarantined=1)
+    same_batch = first.batch.data.change_batch
+    mended = changed(FactSalesOrder, both, at(1, 10), origin=origin)
+    mended = replace(mended, batch=LoadBatch.of(mended.batch.data.model_copy(update={"change_batch": same_batch})))
+
+    load_all(star.warehouse(), first)
+    load_all(star.warehouse(), mended)
+    load_all(star.warehouse(), mended)
+
+    assert star.rows("SELECT sales_order_id FROM current_sales_order ORDER BY 1") == loaded
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
