@@ -1,12 +1,16 @@
 """The one table of feeds: source table -> key -> row contract -> star table.
 
 It drives polling, validation, DDL, loading, reconciling, simulation and the docs. Adding a table is one contract,
-one transform function and one line here.
+one transform function and one line here. Changing a contract is the next version, and under `former` what the archive
+holds under the version before, with the step from it to the next: what was archived once stays loadable for ever.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 from contracts import source, star
+from contracts.columnar import TextColumn
 from contracts.source import Row
 from contracts.star import StarRow
 
@@ -21,6 +25,23 @@ class Join:
     columns: tuple[str, ...]
 
 
+TextColumns = Mapping[str, TextColumn]
+Step = Callable[[TextColumns], TextColumns]
+
+
+@dataclass(frozen=True)
+class Former:
+    """A contract that archived objects may still be under: its columns in their order, its key, and the way on.
+
+    `step` makes the next version's columns of this one's, whole text columns at once and row for row; the key's values
+    stay what they are.
+    """
+
+    columns: tuple[str, ...]
+    key: str
+    step: Step
+
+
 @dataclass(frozen=True)
 class Feed:
     """One source table as the pipeline reads it. `contract` is the version of its row contract and transform."""
@@ -31,6 +52,13 @@ class Feed:
     star: type[StarRow] | None
     join: Join | None = None
     contract: int = 1
+    former: Mapping[int, Former] = field(default_factory=dict, hash=False)
+    """Every version before today's."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where a version is missing: its objects could never be loaded again."""
+        if set(self.former) != set(range(1, self.contract)):
+            raise ValueError(f"{self.name}: expected every contract before {self.contract}, found {set(self.former)}")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -41,6 +69,27 @@ class Feed:
     def tables(self) -> tuple[str, ...]:
         """The source tables this feed reads, its own first."""
         return (self.name,) if self.join is None else (self.name, self.join.table)
+
+    def columns_under(self, contract: int) -> tuple[str, ...]:
+        """The columns the archive holds under a contract. Raises KeyError for one that is unknown."""
+        return self.columns if contract == self.contract else self.former[contract].columns
+
+    def key_under(self, contract: int) -> str:
+        """The key column's name under a contract. Raises KeyError for one that is unknown."""
+        return self.key if contract == self.contract else self.former[contract].key
+
+    def upcast(self, contract: int, columns: TextColumns) -> TextColumns:
+        """The columns as today's contract has them, brought there step by step from the contract they are under.
+
+        Raises ValueError where a step does not make the columns of its next version, row for row.
+        """
+        for version, following in pairwise(range(contract, self.contract + 1)):
+            rows = {len(values) for values in columns.values()}
+            columns = self.former[version].step(columns)
+            made = {len(columns[name]) for name in self.columns_under(following) if name in columns}
+            if set(columns) != set(self.columns_under(following)) or made != rows:
+                raise ValueError(f"{self.name}: the step from contract {version} does not make that of {following}")
+        return columns
 
 
 _DEPARTMENT = Join("department", "department_id", "department_id", ("department_name", "location"))

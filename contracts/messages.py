@@ -161,7 +161,7 @@ class LoadBatch(CloudEvent):
     def of(cls, data: LoadBatchData) -> Self:
         """Wrap what was built; one change batch under one contract always gives the same id."""
         return cls(
-            id=f"{data.star_table}/{data.change_batch}",
+            id=load_batch_id(data),
             source="/totes/transform",
             type=f"totes.{data.star_table}.built.v{data.position.contract}",
             subject=data.feed,
@@ -174,6 +174,16 @@ def batch_id(data: ChangeBatchData) -> str:
     """Feed, generation, revision, contract, page and digest: readable, and equal only for equal batches."""
     at = data.position
     return f"{data.feed}/g{at.generation}.r{at.revision}.v{at.contract}.p{data.page}/{data.object.sha256[:16]}"
+
+
+def load_batch_id(data: LoadBatchData) -> str:
+    """Star table and change batch; and the contract, where it is not the one the rows were archived under.
+
+    What an upgrade transforms anew is another load batch, so that the warehouse does not take it for the former one.
+    """
+    name, contract = f"{data.star_table}/{data.change_batch}", data.position.contract
+    archived_under = _CONTRACT.search(data.change_batch)
+    return name if archived_under is None or int(archived_under[1]) == contract else f"{name}/v{contract}"
 
 
 def archive_key(feed: str, *, as_of: datetime, position: Position, page: int, operation: Operation, sha256: str) -> str:
@@ -223,6 +233,8 @@ class ArchiveKey:
         )
 
 
+_CONTRACT = re.compile(r"[.]v([0-9]+)[.]p[0-9]+/")
+"""Where a change batch's id says its contract."""
 _ARCHIVE_KEY = re.compile(
     r"(?P<feed>[^/]+)/date=(?P<date>[0-9-]{10})/(?P<time>[0-9.]{13})Z-p0*(?P<page>[0-9]+)-g(?P<generation>[0-9]+)"
     r"-r(?P<revision>[0-9]+)-v(?P<contract>[0-9]+)-(?:changed|deleted)-(?P<digest>[0-9a-f]{16})[.]tsv[.]gz"

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from contracts.feeds import Feed
 from contracts.messages import (
     ENVELOPE,
@@ -53,6 +55,8 @@ class Circumstances:
     since: datetime | None
     as_of: datetime
     time_zone: str
+    contract: int | None = None
+    """Of rows that were archived before and keep the contract they had; None for what was read now: today's."""
 
 
 class Pages:
@@ -66,9 +70,13 @@ class Pages:
         holds: Callable[[int, int], bool],
         page_rows: int,
         compression_level: int,
+        contract: int | None = None,
     ) -> None:
-        """Take the feed, what to do with a full page that is not the last, whether a key's hash need not be sent."""
-        self._key_at = feed.columns.index(feed.key)
+        """Take the feed, what to do with a full page that is not the last, whether a key's hash need not be sent.
+
+        Rows that lay in the archive keep their contract, which says where the key is; without one it is today's.
+        """
+        self._key_at = key_place(feed, contract or feed.contract)
         self._emit = emit
         self._holds = holds
         self._page_rows = page_rows
@@ -103,6 +111,11 @@ class Pages:
         page = Page(Operation.CHANGED, b"".join(self._chunks), self.last_key, self._hashes)
         self._start_page()
         return page
+
+
+def key_place(feed: Feed, contract: int) -> int:
+    """Where the key is among the columns of changed rows under a contract."""
+    return feed.columns_under(contract).index(feed.key_under(contract))
 
 
 def key_at(row: bytes, column: int) -> int:
@@ -147,10 +160,7 @@ class Publisher:
 
     def batch(self, key: str) -> ChangeBatch:
         """The change batch that an object's envelope holds. Raises CorruptObject where there is none."""
-        envelope = self._objects.metadata(self._bucket, key).get(ENVELOPE)
-        if envelope is None:
-            raise CorruptObject(f"Expected an envelope in the metadata of {self._bucket}/{key} and found none.")
-        return ChangeBatch.model_validate_json(envelope)
+        return archived(self._objects, self._bucket, key)
 
     def lines(self, batch: ChangeBatch) -> list[bytes]:
         """The rows of a change batch, or its keys, each as one line of COPY text. Raises CorruptObject."""
@@ -161,9 +171,21 @@ class Publisher:
             raise CorruptObject(f"Expected gzip in {self._bucket}/{batch.data.object.key}, found {exc}.") from exc
 
 
+def archived(objects: ObjectStore, bucket: str, key: str) -> ChangeBatch:
+    """The change batch of an archive object, as its envelope has it. Raises CorruptObject where it has none."""
+    envelope = objects.metadata(bucket, key).get(ENVELOPE)
+    if envelope is None:
+        raise CorruptObject(f"Expected an envelope in the metadata of {bucket}/{key} and found none.")
+    try:
+        return ChangeBatch.model_validate_json(envelope)
+    except ValidationError as exc:
+        wrong = exc.errors(include_url=False, include_input=False)[0]["msg"]
+        raise CorruptObject(f"Expected a change batch as the envelope of {bucket}/{key}, found: {wrong}.") from exc
+
+
 def describe(feed: Feed, page: Page, number: int, at: Circumstances, bucket: str) -> ChangeBatch:
     """The change batch of a page: the same page in the same circumstances always has the same."""
-    position = Position(generation=at.generation, revision=at.revision, contract=feed.contract)
+    position = Position(generation=at.generation, revision=at.revision, contract=at.contract or feed.contract)
     digest, operation = sha256(page.body), page.operation
     key = archive_key(feed.name, as_of=at.as_of, position=position, page=number, operation=operation, sha256=digest)
     return ChangeBatch.of(
@@ -177,11 +199,16 @@ def describe(feed: Feed, page: Page, number: int, at: Circumstances, bucket: str
             as_of=at.as_of,
             time_zone=at.time_zone,
             object=ObjectRef(bucket=bucket, key=key, sha256=digest, bytes=len(page.body), rows=len(page.hashes)),
-            columns=columns_of(feed, operation),
+            columns=columns_of(feed, operation, position.contract),
         )
     )
 
 
-def columns_of(feed: Feed, operation: Operation) -> tuple[str, ...]:
-    """The columns of an object: of changed rows all and the row hash, of deleted ones the key alone."""
-    return (feed.key,) if operation is Operation.DELETED else (*feed.columns, ROW_HASH)
+def columns_of(feed: Feed, operation: Operation, contract: int) -> tuple[str, ...]:
+    """The columns of an object: of changed rows all and the row hash, of deleted ones the key alone.
+
+    Raises KeyError for a contract that is unknown.
+    """
+    if operation is Operation.DELETED:
+        return (feed.key_under(contract),)
+    return (*feed.columns_under(contract), ROW_HASH)

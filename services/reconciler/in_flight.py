@@ -14,7 +14,7 @@ from contracts.feeds import Feed
 from contracts.messages import ArchiveKey, ChangeBatch, Operation, Origin
 from services.reconciler.plan import Pending
 from services.reconciler.warehouse import Warehouse
-from shared.archive import Publisher, key_at
+from shared.archive import Publisher, key_at, key_place
 from shared.errors import CorruptObject
 from shared.queues import Queue
 
@@ -38,7 +38,11 @@ def pending_keys(
     empty = not any(queue.depth().total for queue in queues)
     for name in _not_loaded(archive, warehouse, feed, now - (UNCOUNTED if empty else LOOKED_BACK)):
         try:
-            rows += _add(found, archive, feed, name)
+            batch = archive.batch(name)
+            if batch.data.position.contract > feed.contract:
+                return Pending(all=True)  # whoever knows that contract loads it; here nobody can tell its keys
+            _add(found, archive, feed, batch)
+            rows += batch.data.object.rows
         except CorruptObject:
             continue  # its message is parked with that reason, so its rows will not arrive: they are to be repaired
         if rows > MOST_ROWS:
@@ -46,16 +50,15 @@ def pending_keys(
     return found
 
 
-def _add(found: Pending, archive: Publisher, feed: Feed, name: str) -> int:
-    """Take the keys of one archived batch; the number of its rows."""
-    batch = archive.batch(name)
+def _add(found: Pending, archive: Publisher, feed: Feed, batch: ChangeBatch) -> None:
+    """Take the keys of one archived batch."""
     keys = found.repairs if batch.data.origin in SENT_ONCE else found.captured
     keys.update(_keys(archive, feed, batch))
-    return batch.data.object.rows
 
 
 def _keys(archive: Publisher, feed: Feed, batch: ChangeBatch) -> Iterator[int]:
-    column = 0 if batch.data.operation is Operation.DELETED else feed.columns.index(feed.key)
+    deleted = batch.data.operation is Operation.DELETED
+    column = 0 if deleted else key_place(feed, batch.data.position.contract)
     return (key_at(line, column) for line in archive.lines(batch))
 
 

@@ -1,7 +1,8 @@
 """Find in the archive the rows that damaged star rows were made of, to be published once more at their own position.
 
 Invariant: a restored row says what was observed at that position and nothing new, so that no history changes: the
-loader gives the star row its columns back, or makes it again where it was deleted by hand.
+loader gives the star row its columns back, or makes it again where it was deleted by hand. A row that was archived
+under a former contract goes out under it again, and the transform brings it up to today's.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ from itertools import groupby
 from contracts.feeds import Feed
 from contracts.messages import ChangeBatch, Operation, Origin, Position, stored_as
 from services.reconciler.warehouse import Damaged, Warehouse
-from shared.archive import Circumstances, Page, Pages, Publisher, columns_of, key_at
+from shared.archive import Circumstances, Page, Pages, Publisher, columns_of, key_at, key_place
 from shared.errors import CorruptObject
 
 
@@ -32,8 +33,8 @@ def restored_pages(
     for position, group in groupby(ordered, key=lambda one: one.position):
         wanted = {one.key for one in group}
         for brought in warehouse.batches_at(feed.name, position):
-            batch = _stored(archive, stored_as(brought.change_batch, brought.as_of, Operation.CHANGED))
-            if batch is None or batch.data.columns != columns_of(feed, Operation.CHANGED):
+            batch = _stored(archive, feed, stored_as(brought.change_batch, brought.as_of, Operation.CHANGED))
+            if batch is None:
                 continue
             page = _page(archive, feed, batch, wanted, compression_level)
             if page is not None:
@@ -48,22 +49,31 @@ def _place(one: Damaged) -> tuple[int, int, int, int]:
     return at.generation, at.revision, at.contract, one.key
 
 
-def _stored(archive: Publisher, key: str) -> ChangeBatch | None:
+def _stored(archive: Publisher, feed: Feed, key: str) -> ChangeBatch | None:
+    """The batch of that object, None where it has none or one of columns that no contract of the feed has."""
     try:
-        return archive.batch(key)
-    except CorruptObject:
+        batch = archive.batch(key)
+        expected = columns_of(feed, Operation.CHANGED, batch.data.position.contract)
+    except (CorruptObject, KeyError):
         return None
+    return batch if batch.data.columns == expected else None
 
 
 def _page(archive: Publisher, feed: Feed, batch: ChangeBatch, wanted: set[int], compression_level: int) -> Page | None:
     """The wanted rows of a batch, each as it lies in the archive."""
-    column = feed.columns.index(feed.key)
+    contract = batch.data.position.contract
+    column = key_place(feed, contract)
     lines = [line for line in _lines(archive, batch) if key_at(line, column) in wanted]
     if not lines:
         return None
     kept: list[Page] = []
     pages = Pages(
-        feed, kept.append, holds=lambda _key, _hash: False, page_rows=len(lines), compression_level=compression_level
+        feed,
+        kept.append,
+        holds=lambda _key, _hash: False,
+        page_rows=len(lines),
+        compression_level=compression_level,
+        contract=contract,
     )
     for line in lines:
         pages.write(line)
@@ -86,4 +96,5 @@ def _circumstances(batch: ChangeBatch) -> Circumstances:
         since=None,
         as_of=data.as_of,
         time_zone=data.time_zone,
+        contract=data.position.contract,
     )

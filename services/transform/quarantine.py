@@ -36,18 +36,20 @@ class QuarantinedRow(BaseModel):
     reason: str
     reason_class: str
     contract: int
+    """The version it breaks: today's then, whatever the row was archived under."""
     object: str
     """Key of the archive object."""
     row: int
     """Index of the row in the archive object, from 0."""
 
 
-def json_lines(batch: ChangeBatch, failures: Sequence[Failure], keys: TextColumn) -> bytes:
+def json_lines(batch: ChangeBatch, contract: int, failures: Sequence[Failure], keys: TextColumn) -> bytes:
     """The quarantine object of a change batch; `keys` is the key column of all its rows."""
-    return "".join(f"{_row(batch, failure, keys[failure.row]).model_dump_json()}\n" for failure in failures).encode()
+    rows = (_row(batch, contract, failure, keys[failure.row]) for failure in failures)
+    return "".join(f"{row.model_dump_json()}\n" for row in rows).encode()
 
 
-def refuse_drift(batch: ChangeBatch, failures: Sequence[Failure]) -> None:
+def refuse_drift(batch: ChangeBatch, contract: int, failures: Sequence[Failure]) -> None:
     """Raise ContractDrift where more than a tenth and at least 20 of the batch's rows failed."""
     failed, total = len(failures), batch.data.object.rows
     if failed < DRIFT_ROWS or failed <= DRIFT_SHARE * total:
@@ -55,12 +57,12 @@ def refuse_drift(batch: ChangeBatch, failures: Sequence[Failure]) -> None:
     reasons = Counter((failure.field or "the row", failure.reason) for failure in failures)
     shown = "; ".join(f"{field}: {reason} ({times} rows)" for (field, reason), times in reasons.most_common(_SHOWN))
     raise ContractDrift(
-        f"Expected rows of {batch.data.feed} contract {batch.data.position.contract} in {batch.data.object.key}, "
+        f"Expected rows of {batch.data.feed} contract {contract} in {batch.data.object.key}, "
         f"found {failed} of {total} that break it: {shown}. Mend the contract, then replay this message."
     )
 
 
-def _row(batch: ChangeBatch, failure: Failure, key: str | None) -> QuarantinedRow:
+def _row(batch: ChangeBatch, contract: int, failure: Failure, key: str | None) -> QuarantinedRow:
     return QuarantinedRow(
         feed=batch.data.feed,
         key=key,
@@ -68,7 +70,7 @@ def _row(batch: ChangeBatch, failure: Failure, key: str | None) -> QuarantinedRo
         value=failure.value,
         reason=failure.reason,
         reason_class=failure.reason_class,
-        contract=batch.data.position.contract,
+        contract=contract,
         object=batch.data.object.key,
         row=failure.row,
     )

@@ -21,6 +21,7 @@ Rows = Mapping[str, Sequence[Any]]
 """The parsed columns of a feed (contracts.columnar.Validated.columns)."""
 Columns = dict[str, Array]
 """The arrays of a star table, by column (shared.parquet says which type each has)."""
+Builder = Callable[[Rows], Columns]
 
 UNKNOWN = "Unknown"
 """Stands where no NULL may: for NULL, for a joined row that is missing, for a currency code ISO 4217 does not list."""
@@ -142,7 +143,7 @@ def fact_payment(rows: Rows) -> Columns:
     }
 
 
-BUILDERS: Mapping[str, Callable[[Rows], Columns]] = {
+BUILDERS: Mapping[str, Builder] = {
     star.DimCurrency.table: dim_currency,
     star.DimPaymentType.table: dim_payment_type,
     star.DimStaff.table: dim_staff,

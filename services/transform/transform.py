@@ -2,23 +2,25 @@
 
 Invariant: a load batch is sent only when all it names is stored. Keys, bytes and ids follow from the change batch and
 this code alone, so a second delivery stores what is stored already and sends the same load batch again, which the
-warehouse knows by its id. A batch without one good row still has its load batch: bookkeeping is complete.
+warehouse knows by its id. A batch without one good row still has its load batch: bookkeeping is complete. What was
+archived under a former contract is brought up to today's, in `transform` and nowhere else, and loaded under today's.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
 from pydantic import ValidationError
 
 from contracts.columnar import Validated, validate
-from contracts.feeds import FEEDS, Feed
+from contracts.feeds import FEEDS, Feed, TextColumns
 from contracts.messages import QUARANTINE, ROW_HASH, ChangeBatch, LoadBatch, LoadBatchData, ObjectRef, Operation
 from contracts.star import StarRow
 from services.transform.archive import Column, decode
 from services.transform.quarantine import json_lines, refuse_drift
-from services.transform.star import BUILDERS
+from services.transform.star import BUILDERS, Builder, Columns
+from shared.archive import columns_of
 from shared.consumer import Delivery, Failures
 from shared.errors import CorruptObject, MalformedMessage, PipelineError
 from shared.objects import ObjectStore, sha256
@@ -44,13 +46,56 @@ class Outcome:
     quarantine: File | None
 
 
+@dataclass(frozen=True)
+class Built:
+    """What was stored for a change batch: its load batch (None for a feed without star table), quarantined rows."""
+
+    load_batch: LoadBatch | None
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where change batches become load batches: an object store, the bucket to write to, and what is known of feeds."""
+
+    objects: ObjectStore
+    processed_bucket: str
+    feeds: Mapping[str, Feed] = field(default_factory=lambda: FEEDS)
+    builders: Mapping[str, Builder] = field(default_factory=lambda: BUILDERS)
+    """By star table."""
+
+    def build(self, batch: ChangeBatch) -> Built:
+        """Store what a change batch comes to. Raises ContractViolation or ObjectStoreUnavailable."""
+        feed = feed_of(batch, self.feeds)
+        outcome = transform(batch, feed, self.objects.get(batch.data.object), self.builders)
+        quarantined = 0 if outcome.quarantine is None else self._store(outcome.quarantine).rows
+        parquet = None if outcome.parquet is None else self._store(outcome.parquet)
+        done = None if feed.star is None or parquet is None else load_batch_of(batch, feed, feed.star, parquet)
+        return Built(done, quarantined)
+
+    def _store(self, file: File) -> ObjectRef:
+        ref = ObjectRef(
+            bucket=self.processed_bucket, key=file.key, sha256=sha256(file.body), bytes=len(file.body), rows=file.rows
+        )
+        self.objects.put_once(ref, file.body)
+        return ref
+
+
 class Transform:
     """The service: change batches in, load batches out."""
 
-    def __init__(self, objects: ObjectStore, *, processed_bucket: str, loads: Queue, log: Logger) -> None:
-        """Take the object store, the bucket to write to, the queue to send to, and the log."""
-        self._objects = objects
-        self._bucket = processed_bucket
+    def __init__(
+        self,
+        objects: ObjectStore,
+        *,
+        processed_bucket: str,
+        loads: Queue,
+        log: Logger,
+        feeds: Mapping[str, Feed] = FEEDS,
+        builders: Mapping[str, Builder] = BUILDERS,
+    ) -> None:
+        """Take the object store, the bucket to write to, the queue to send to, the log, the feeds, what builds rows."""
+        self._workshop = Workshop(objects, processed_bucket, feeds, builders)
         self._loads = loads
         self._log = log
 
@@ -77,20 +122,9 @@ class Transform:
 
     def _transform(self, batch: ChangeBatch) -> LoadBatch | None:
         """Store what a change batch comes to; the load batch that may now be sent, if its feed has a star table."""
-        feed = feed_of(batch)
-        outcome = transform(batch, feed, self._objects.get(batch.data.object))
-        quarantine = None if outcome.quarantine is None else self._store(outcome.quarantine)
-        parquet = None if outcome.parquet is None else self._store(outcome.parquet)
-        quarantined = 0 if quarantine is None else quarantine.rows
-        self._log.info("transformed", batch=batch.id, rows=batch.data.object.rows, quarantined=quarantined)
-        return None if feed.star is None or parquet is None else load_batch_of(batch, feed.star, parquet)
-
-    def _store(self, file: File) -> ObjectRef:
-        ref = ObjectRef(
-            bucket=self._bucket, key=file.key, sha256=sha256(file.body), bytes=len(file.body), rows=file.rows
-        )
-        self._objects.put_once(ref, file.body)
-        return ref
+        built = self._workshop.build(batch)
+        self._log.info("transformed", batch=batch.id, rows=batch.data.object.rows, quarantined=built.quarantined)
+        return built.load_batch
 
 
 def read_message(body: str) -> ChangeBatch:
@@ -103,52 +137,66 @@ def read_message(body: str) -> ChangeBatch:
         raise MalformedMessage(f"Expected a change batch, found one where {place} is wrong: {first['msg']}.") from exc
 
 
-def feed_of(batch: ChangeBatch) -> Feed:
-    """The feed whose contract the batch is under. Raises MalformedMessage where this code knows no such contract.
+def feed_of(batch: ChangeBatch, feeds: Mapping[str, Feed] = FEEDS) -> Feed:
+    """The feed whose contract, of today or a former one, the batch is under.
 
-    When a feed's contract moves to version 2, objects under version 1 stay in the archive: this is the place that
-    then brings their columns up to the present contract.
+    Raises MalformedMessage where this code knows no such contract, or the batch is not as that contract wants it.
     """
-    feed, version = FEEDS.get(batch.data.feed), batch.data.position.contract
+    feed, version = feeds.get(batch.data.feed), batch.data.position.contract
     if feed is None:
-        raise MalformedMessage(f"Expected one of the feeds {sorted(FEEDS)}, found {batch.data.feed!r}.")
-    if version != feed.contract:
-        raise MalformedMessage(f"Expected contract {feed.contract} of {feed.name}, found {version}: deploy its code.")
+        raise MalformedMessage(f"Expected one of the feeds {sorted(feeds)}, found {batch.data.feed!r}.")
+    if version > feed.contract:
+        raise MalformedMessage(
+            f"Expected contract {feed.contract} of {feed.name} or a former one, found {version}: deploy its code."
+        )
     expected = f"totesys.{feed.name}.{batch.data.operation}.v{version}"
     if batch.type != expected:
         raise MalformedMessage(f"Expected the type {expected} for this data, found {batch.type!r}.")
-    columns = (feed.key,) if batch.data.operation is Operation.DELETED else (*feed.columns, ROW_HASH)
+    columns = columns_of(feed, batch.data.operation, version)
     if batch.data.columns != columns:
         raise MalformedMessage(f"Expected the columns {columns} of {feed.name}, found {batch.data.columns}.")
     return feed
 
 
-def transform(batch: ChangeBatch, feed: Feed, body: bytes) -> Outcome:
-    """Remodel the rows of an archive object. Pure. Raises CorruptObject or ContractDrift."""
-    source = batch.data.object
-    columns = decode(body, batch.data.columns, source.rows, f"{source.bucket}/{source.key}")
+def transform(batch: ChangeBatch, feed: Feed, body: bytes, builders: Mapping[str, Builder] = BUILDERS) -> Outcome:
+    """Remodel the rows of an archive object, as today's contract has them. Pure.
+
+    Raises CorruptObject or ContractDrift.
+    """
+    source, contract = batch.data.object, batch.data.position.contract
+    stored = decode(body, batch.data.columns, source.rows, f"{source.bucket}/{source.key}")
     if batch.data.operation is Operation.DELETED:
-        return Outcome(_deletions(batch, feed, columns[feed.key]), None)
+        return Outcome(_deletions(batch, feed, stored[feed.key_under(contract)]), None)
+    hashes = stored.pop(ROW_HASH)
+    columns = feed.upcast(contract, stored)
     validated = validate(feed.row, columns)
-    refuse_drift(batch, validated.failures)
-    return Outcome(_star_rows(batch, feed, columns, validated), _quarantine(batch, feed, columns, validated))
+    refuse_drift(batch, feed.contract, validated.failures)
+    kept = [hashes[row] for row in validated.rows]
+    star = feed.star
+    built = None if star is None else _star_rows(batch, star, builders[star.table](validated.columns), kept)
+    return Outcome(built, _quarantine(batch, feed, columns, validated))
 
 
-def load_batch_of(batch: ChangeBatch, table: type[StarRow], parquet: ObjectRef) -> LoadBatch:
-    """The message that says a change batch's star rows lie ready."""
-    shared = batch.data.model_dump(exclude={"object", "columns"})
+def load_batch_of(batch: ChangeBatch, feed: Feed, table: type[StarRow], parquet: ObjectRef) -> LoadBatch:
+    """The message that says a change batch's star rows lie ready, under the contract that they were made under."""
+    shared = batch.data.model_dump(exclude={"object", "columns", "position"})
+    position = batch.data.position.model_copy(update={"contract": feed.contract})
     quarantined = batch.data.object.rows - parquet.rows
     return LoadBatch.of(
-        LoadBatchData(**shared, object=parquet, change_batch=batch.id, star_table=table.table, quarantined=quarantined)
+        LoadBatchData(
+            **shared,
+            position=position,
+            object=parquet,
+            change_batch=batch.id,
+            star_table=table.table,
+            quarantined=quarantined,
+        )
     )
 
 
-def _star_rows(batch: ChangeBatch, feed: Feed, columns: Mapping[str, Column], validated: Validated) -> File | None:
-    if feed.star is None:
-        return None
-    hashes = _integers([columns[ROW_HASH][row] for row in validated.rows], "int64", batch)
-    built = {**BUILDERS[feed.star.table](validated.columns), ROW_HASH: hashes}
-    return _file(batch, feed.star.table, "parquet", write(feed.star, built), len(hashes))
+def _star_rows(batch: ChangeBatch, star: type[StarRow], built: Columns, hashes: Column) -> File:
+    body = write(star, {**built, ROW_HASH: _integers(hashes, "int64", batch)})
+    return _file(batch, star.table, "parquet", body, len(hashes))
 
 
 def _deletions(batch: ChangeBatch, feed: Feed, keys: Column) -> File | None:
@@ -158,10 +206,10 @@ def _deletions(batch: ChangeBatch, feed: Feed, keys: Column) -> File | None:
     return _file(batch, feed.star.table, "parquet", body, len(keys))
 
 
-def _quarantine(batch: ChangeBatch, feed: Feed, columns: Mapping[str, Column], validated: Validated) -> File | None:
+def _quarantine(batch: ChangeBatch, feed: Feed, columns: TextColumns, validated: Validated) -> File | None:
     if not validated.failures:
         return None
-    body = json_lines(batch, validated.failures, columns[feed.key])
+    body = json_lines(batch, feed.contract, validated.failures, columns[feed.key])
     return _file(batch, f"{QUARANTINE}/{feed.name}", "jsonl", body, len(validated.failures))
 
 

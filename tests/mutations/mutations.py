@@ -405,8 +405,8 @@ LOADS = (
         (
             Edit(
                 "services/transform/transform.py",
-                "return None if feed.star is None or parquet is None else",
-                "return None if feed.star is None or parquet is None or batch.data.operation is Operation.DELETED else",
+                "done = None if feed.star is None or parquet is None else",
+                "done = None if feed.star is None or parquet is None or batch.data.operation is Operation.DELETED else",
             ),
         ),
         (MACHINE,),
