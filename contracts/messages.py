@@ -1,4 +1,4 @@
-"""The two messages of the pipeline, as CloudEvents 1.0 in JSON: change batch and load batch.
+"""The messages of the pipeline, as CloudEvents 1.0 in JSON: change batch, load batch, and the heartbeat.
 
 A message never carries rows: it names an object by bucket, key, digest and counts (claim check). Its id follows
 from what it describes, so a batch that is sent twice is the same batch, whatever message id the queue gives it.
@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from hashlib import sha256
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -22,6 +23,8 @@ ENVELOPE = "envelope"
 """The entry of an archive object's metadata that holds its change batch, so that the archive explains itself."""
 QUARANTINE = "_quarantine"
 """The quarantine's folder in the processed bucket; no star table begins with an underscore."""
+HEARTBEAT: Final = "totes.heartbeat.v1"
+"""The type of a heartbeat, by which it is told from the batches it travels with."""
 
 
 class Operation(StrEnum):
@@ -109,15 +112,37 @@ class LoadBatchData(BatchData):
     """Rows of the change batch that broke their contract."""
 
 
+class FeedBeat(Message):
+    """What a heartbeat says of one feed: all that was visible at `as_of` lies in the feed's pages before `page`."""
+
+    feed: str
+    as_of: AwareDatetime
+    """Source clock at the last snapshot with nothing missing before it."""
+    page: Count
+    """Number of the feed's next archive object: every smaller one is published."""
+
+
+class HeartbeatData(Message):
+    """How far the poller has come, in the order of source snapshots."""
+
+    generation: Annotated[int, Field(ge=1)]
+    revision: Count
+    """The greatest revision seen."""
+    as_of: AwareDatetime
+    """Source clock at the last look."""
+    feeds: tuple[FeedBeat, ...]
+    """Each feed that was read whole once."""
+
+
 class CloudEvent(Message):
-    """The envelope's attributes that both messages share."""
+    """The envelope's attributes that all messages share."""
 
     specversion: Literal["1.0"] = "1.0"
     id: Annotated[str, Field(min_length=1)]
     source: str
     type: str
     subject: str
-    """The feed."""
+    """The feed; of a heartbeat, the pipeline."""
     time: AwareDatetime
     """The snapshot's source clock."""
     datacontenttype: Literal["application/json"] = "application/json"
@@ -168,6 +193,58 @@ class LoadBatch(CloudEvent):
             time=data.as_of,
             data=data,
         )
+
+
+class Heartbeat(CloudEvent):
+    """Poller to transform to loader, about once a minute: a pipeline without changes proves that it lives.
+
+    It goes the way of the batches and says what was published before it, so that the loader can tell what is complete.
+    """
+
+    type: Literal["totes.heartbeat.v1"] = HEARTBEAT
+    data: HeartbeatData
+
+    @classmethod
+    def of(cls, data: HeartbeatData) -> Self:
+        """Wrap what the checkpoint says; the same always gives the same id."""
+        return cls(id=heartbeat_id(data), source="/totes/poller", subject="totes", time=data.as_of, data=data)
+
+    @model_validator(mode="after")
+    def _id_fits_the_data(self) -> Self:
+        """A heartbeat that was changed on its way claims what its poller did not."""
+        if self.id != heartbeat_id(self.data):
+            raise ValueError(f"id {self.id!r} does not fit the data")
+        return self
+
+
+def is_heartbeat(body: str) -> bool:
+    """Whether a message's body says that it is a heartbeat; what it says beside that may still be wrong."""
+    try:
+        return _Typed.model_validate_json(body).type == HEARTBEAT
+    except ValidationError:
+        return False
+
+
+class _Typed(Message):
+    type: str
+
+
+def heartbeat_id(data: HeartbeatData) -> str:
+    """Generation, revision and a digest of the rest as text: what a newer writer adds is no part of it."""
+    said = [f"{beat.feed} {beat.as_of.astimezone(UTC).isoformat()} {beat.page}" for beat in data.feeds]
+    text = "\n".join([data.as_of.astimezone(UTC).isoformat(), *said])
+    return f"heartbeat/g{data.generation}.r{data.revision}/{sha256(text.encode()).hexdigest()[:16]}"
+
+
+def change_batch_id(body: str) -> str | None:
+    """The id of the change batch that a message is, or comes from; None for a body that is neither batch of ours."""
+    for model in (ChangeBatch, LoadBatch):
+        try:
+            message = model.model_validate_json(body)
+        except ValidationError:
+            continue
+        return message.id if isinstance(message, ChangeBatch) else message.data.change_batch
+    return None
 
 
 def batch_id(data: ChangeBatchData) -> str:

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     lease_seconds: Seconds = Field(
         15.0, description="How long a poller counts as alive after its last sign of life, in seconds."
     )
+    heartbeat_seconds: Seconds = Field(
+        60.0, description="Pause between two heartbeats of the poller, by which an idle pipeline is known, in seconds."
+    )
     margin_seconds: Seconds = Field(
         60.0, description="How far a poll reads back beyond what it must, against clocks that step, in seconds."
     )
@@ -59,6 +62,9 @@ class Settings(BaseSettings):
     )
     reconcile_range_rows: Annotated[int, Field(ge=1)] = Field(
         100_000, description="Rows the reconciler compares in one source snapshot."
+    )
+    compact_budget_seconds: Seconds = Field(
+        480.0, description="How long one scheduled run of the compactor begins files, in seconds; the next one goes on."
     )
     inferred_seconds: Seconds = Field(
         900.0, description="How long a dimension's member may stay inferred before it is told, in seconds."

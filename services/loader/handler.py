@@ -1,27 +1,30 @@
 """The loader's function: load batches from SQS into the warehouse, as many as fit into one transaction a star table.
 
+A heartbeat has a transaction of its own, after the load batches it came with.
+
 Invariant: a message is done only after its transaction is committed. A second delivery finds its load batch there and
-is done at once. One bad message never costs its neighbours: a group that fails is tried again message by message, and
-a message that was received before (it may have killed its function) is tried alone, after all others.
+is done at once. One bad message never costs its neighbours: a group that fails is tried again message by message.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import boto3
 from pydantic import ValidationError
 
 from contracts.feeds import FEEDS
-from contracts.messages import LoadBatch, Operation
+from contracts.messages import LoadBatch, Operation, is_heartbeat
 from contracts.star import STAR_TABLES, StarRow
 from services.loader.load import load
+from services.loader.proof import record
 from services.loader.staging import Load
 from services.loader.warehouse import Warehouse
 from shared import parquet
-from shared.consumer import Answer, Delivery, Event, consume
+from shared.consumer import Answer, Consumer, Delivery, Event, InTime, always, no_time
 from shared.errors import ConfigurationError, MalformedMessage, ObjectStoreUnavailable, PipelineError, Unavailable
+from shared.heartbeat import read_heartbeat
+from shared.invocation import Context, seconds_left
 from shared.objects import ObjectStore
 from shared.postgres import Connection
 from shared.queues import Queue
@@ -30,6 +33,8 @@ from shared.settings import Settings
 from shared.telemetry import Logger, logger
 
 APPLICATION_NAME = "totes-loader"
+TRANSACTION_SECONDS = 10.0
+"""Of the largest transaction, ten pages of 10,000 rows, once it has its lock; with the wait for it the reserve."""
 _ORDER = {table.table: number for number, table in enumerate(STAR_TABLES)}
 """Dimensions first: fewer inferred members."""
 
@@ -54,21 +59,41 @@ class Loader:
     warehouse: Warehouse
     log: Logger
 
-    def handle(self, deliveries: Sequence[Delivery]) -> Failures:
+    def handle(self, deliveries: Sequence[Delivery], in_time: InTime = always) -> Failures:
         """Load what can be loaded; message id -> why not, for the others."""
         failures: Failures = {}
         readable: list[Received] = []
+        beats = [delivery for delivery in deliveries if is_heartbeat(delivery.body)]
         for delivery in deliveries:
+            if delivery in beats:
+                continue
             try:
                 readable.append(read_message(delivery))
             except PipelineError as exc:
                 failures[delivery.message_id] = exc
         for group in groups(readable):
-            failures |= self._load_group(group)
+            failures |= self._load_group(group, in_time)
+        for delivery in beats:
+            failures |= self._record(delivery)
         return failures
 
-    def _load_group(self, group: Sequence[Received]) -> Failures:
+    def _record(self, delivery: Delivery) -> Failures:
+        """Record a heartbeat, by itself."""
+        try:
+            heartbeat = read_heartbeat(delivery.body)
+            record(self.warehouse, heartbeat)
+        except PipelineError as exc:
+            return {delivery.message_id: exc}
+        except Exception as exc:
+            self.log.exception("heartbeat failed", message_id=delivery.message_id)
+            return {delivery.message_id: PipelineError(f"A heartbeat met a mistake of the loader's: {exc!r}.")}
+        self.log.info("heartbeat", heartbeat=heartbeat.id)
+        return {}
+
+    def _load_group(self, group: Sequence[Received], in_time: InTime) -> Failures:
         """Load messages of one star table together; each alone if one of them may be the reason that this fails."""
+        if not in_time():
+            return {received.delivery.message_id: no_time() for received in group}
         try:
             self._load(group)
         except (Unavailable, ConfigurationError) as exc:
@@ -80,12 +105,12 @@ class Loader:
         except Exception as exc:
             # A mistake of ours that one message meets; uncaught, it would take its neighbours to the dead letters.
             if len(group) == 1:
-                self.log.exception("failed", load_batch=group[0].batch.id)
+                self.log.exception("failed", batch=group[0].batch.data.change_batch)
                 found = PipelineError(f"Load batch {group[0].batch.id} met a mistake of the loader's: {exc!r}.")
                 return {group[0].delivery.message_id: found}
         else:
             return {}
-        return {name: exc for alone in group for name, exc in self._load_group([alone]).items()}
+        return {name: exc for alone in group for name, exc in self._load_group([alone], in_time).items()}
 
     def _load(self, group: Sequence[Received]) -> None:
         """Fetch the objects, which are small; each is decoded only when it is staged, so memory holds one page."""
@@ -127,17 +152,11 @@ def read_message(delivery: Delivery) -> Received:
 
 
 def groups(received: Iterable[Received]) -> list[list[Received]]:
-    """One group a star table, dimensions first; then, each alone, what was received before, least often first."""
+    """One group a star table, dimensions first."""
     together: dict[str, list[Received]] = {}
-    alone: list[Received] = []
     for item in received:
-        if item.delivery.receive_count > 1:
-            alone.append(item)
-        else:
-            together.setdefault(item.table.table, []).append(item)
-    ordered = [together[name] for name in sorted(together, key=_ORDER.__getitem__)]
-    alone.sort(key=lambda item: (item.delivery.receive_count, _ORDER[item.table.table]))
-    return ordered + [[item] for item in alone]
+        together.setdefault(item.table.table, []).append(item)
+    return [together[name] for name in sorted(together, key=_ORDER.__getitem__)]
 
 
 @dataclass(frozen=True)
@@ -145,8 +164,7 @@ class Composition:
     """The function's parts, built once an execution environment."""
 
     loader: Loader
-    queue: Queue
-    dead_letters: Queue
+    consumer: Consumer
 
 
 @cache
@@ -155,11 +173,15 @@ def compose() -> Composition:
     settings = Settings()
     secrets, sqs = Secrets(boto3.client("secretsmanager")), boto3.client("sqs")
     warehouse = Warehouse(lambda: _connect(secrets, settings), settings.warehouse_schema)
-    return Composition(
-        Loader(ObjectStore(boto3.client("s3")), warehouse, logger("loader", settings.log_level)),
+    loader = Loader(ObjectStore(boto3.client("s3")), warehouse, logger("loader", settings.log_level))
+    consumer = Consumer(
+        loader.handle,
         Queue(sqs, settings.loads_queue_url),
         Queue(sqs, settings.dead_letter_queue_url),
+        loader.log,
+        reserve_seconds=settings.warehouse_lock_timeout_seconds + TRANSACTION_SECONDS,
     )
+    return Composition(loader, consumer)
 
 
 def _connect(secrets: Secrets, settings: Settings) -> Connection:
@@ -172,7 +194,6 @@ def _connect(secrets: Secrets, settings: Settings) -> Connection:
     )
 
 
-def handler(event: Event, _context: Any) -> Answer:
+def handler(event: Event, context: Context) -> Answer:
     """Lambda's entry: ReportBatchItemFailures."""
-    parts = compose()
-    return consume(event, parts.loader.handle, queue=parts.queue, dead_letters=parts.dead_letters, log=parts.loader.log)
+    return compose().consumer.consume(event, lambda: seconds_left(context))

@@ -47,9 +47,10 @@ class Warehouse:
         self._connection: Connection | None = None
         self._staged: set[str] = set()
 
-    def transaction(self, table: type[StarRow], work: Work[T]) -> T:
+    def transaction(self, table: type[StarRow] | None, work: Work[T]) -> T:
         """Do the work in one transaction and commit it; collisions and lost connections are tried again.
 
+        Work on no star table (None) holds no star table's lock and has no stage.
         Raises WarehouseUnavailable, ConfigurationError, ContractViolation (rows that can never be stored), or what
         the work raises; then nothing is committed, or, after a lost connection, the same work will find it done.
         """
@@ -72,11 +73,12 @@ class Warehouse:
             except (DatabaseError, *_LOST):
                 return
 
-    def _once(self, table: type[StarRow], work: Work[T]) -> T:
+    def _once(self, table: type[StarRow] | None, work: Work[T]) -> T:
         try:
             connection = self._ready(table)
             connection.run("BEGIN ISOLATION LEVEL READ COMMITTED")
-            connection.run(_LOCK, table=table.table)
+            if table is not None:
+                connection.run(_LOCK, table=table.table)
             done = work(connection)
             connection.run("COMMIT")
             return done
@@ -88,10 +90,10 @@ class Warehouse:
             self.close()
             raise
 
-    def _ready(self, table: type[StarRow]) -> Connection:
+    def _ready(self, table: type[StarRow] | None) -> Connection:
         """A connection whose stage for this table exists."""
         connection = self._connection or self._open()
-        if table.table not in self._staged:
+        if table is not None and table.table not in self._staged:
             connection.run(create_stage(table))
             self._staged.add(table.table)
         return connection
