@@ -6,8 +6,9 @@ Invariant: a message is done only after its transaction is committed. A second d
 is done at once. One bad message never costs its neighbours: a group that fails is tried again message by message.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 
 import boto3
@@ -17,6 +18,7 @@ from contracts.feeds import FEEDS
 from contracts.messages import LoadBatch, Operation, is_heartbeat
 from contracts.star import STAR_TABLES, StarRow
 from services.loader.load import load
+from services.loader.measured import measured
 from services.loader.proof import record
 from services.loader.staging import Load
 from services.loader.warehouse import Warehouse
@@ -24,13 +26,13 @@ from shared import parquet
 from shared.consumer import Answer, Consumer, Delivery, Event, InTime, always, no_time
 from shared.errors import ConfigurationError, MalformedMessage, ObjectStoreUnavailable, PipelineError, Unavailable
 from shared.heartbeat import read_heartbeat
-from shared.invocation import Context, seconds_left
+from shared.invocation import Context, seconds_left, utc_now
 from shared.objects import ObjectStore
 from shared.postgres import Connection
 from shared.queues import Queue
 from shared.secrets import Secrets, connect_by_secret
 from shared.settings import Settings
-from shared.telemetry import Logger, logger
+from shared.telemetry import Logger, emit, logger
 
 APPLICATION_NAME = "totes-loader"
 TRANSACTION_SECONDS = 10.0
@@ -58,6 +60,7 @@ class Loader:
     objects: ObjectStore
     warehouse: Warehouse
     log: Logger
+    now: Callable[[], datetime] = utc_now
 
     def handle(self, deliveries: Sequence[Delivery], in_time: InTime = always) -> Failures:
         """Load what can be loaded; message id -> why not, for the others."""
@@ -74,7 +77,7 @@ class Loader:
         for group in groups(readable):
             failures |= self._load_group(group, in_time)
         for delivery in beats:
-            failures |= self._record(delivery)
+            failures |= self._record(delivery) if in_time() else {delivery.message_id: no_time()}
         return failures
 
     def _record(self, delivery: Delivery) -> Failures:
@@ -114,16 +117,16 @@ class Loader:
 
     def _load(self, group: Sequence[Received]) -> None:
         """Fetch the objects, which are small; each is decoded only when it is staged, so memory holds one page."""
-        table = group[0].table
-        report = load(self.warehouse, table, [self._fetch(received) for received in group])
-        self.log.info(
-            "loaded",
-            star_table=table.table,
-            load_batches=report.loaded,
-            already_there=report.already_there,
-            rows=report.rows,
-            versions=report.versions,
-        )
+        begun = self.now()
+        report = load(self.warehouse, group[0].table, [self._fetch(received) for received in group])
+        batches = {received.batch.id: received.batch.data for received in group}
+        for name, data in batches.items():
+            said = "loaded" if name in report.loaded else "already there"
+            transaction = {"batches": len(batches), "versions": report.versions}
+            rows, table = data.object.rows, data.star_table
+            self.log.info(said, batch=data.change_batch, star_table=table, rows=rows, transaction=transaction)
+        for feed, values in measured((batches[name] for name in report.loaded), begun, self.now()).items():
+            emit(self.log.service, values, of=feed)
 
     def _fetch(self, received: Received) -> Load:
         table, data = received.table, received.batch.data

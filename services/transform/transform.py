@@ -15,18 +15,29 @@ from pydantic import ValidationError
 
 from contracts.columnar import Validated, validate
 from contracts.feeds import FEEDS, Feed, TextColumns
-from contracts.messages import QUARANTINE, ROW_HASH, ChangeBatch, LoadBatch, LoadBatchData, ObjectRef, Operation
+from contracts.messages import (
+    QUARANTINE,
+    ROW_HASH,
+    ChangeBatch,
+    LoadBatch,
+    LoadBatchData,
+    ObjectRef,
+    Operation,
+    change_batch_id,
+    is_heartbeat,
+)
 from contracts.star import StarRow
 from services.transform.archive import Column, decode
 from services.transform.quarantine import json_lines, refuse_drift
 from services.transform.star import BUILDERS, Builder, Columns
 from shared.archive import columns_of
-from shared.consumer import Delivery, Failures
+from shared.consumer import Delivery, Failures, InTime, always, no_time
 from shared.errors import CorruptObject, MalformedMessage, PipelineError
+from shared.heartbeat import read_heartbeat
 from shared.objects import ObjectStore, sha256
 from shared.parquet import Array, write, write_keys
 from shared.queues import Queue
-from shared.telemetry import Logger
+from shared.telemetry import Logger, emit
 
 
 @dataclass(frozen=True)
@@ -99,31 +110,42 @@ class Transform:
         self._loads = loads
         self._log = log
 
-    def handle(self, received: Sequence[Delivery]) -> Failures:
-        """Transform each message by itself, then send all load batches together."""
-        outcomes = {delivery.message_id: self._attempt(delivery) for delivery in received}
+    def handle(self, received: Sequence[Delivery], in_time: InTime = always) -> Failures:
+        """Transform each message by itself, as long as there is time, then send all that they come to together."""
+        outcomes = {each.message_id: self._attempt(each) if in_time() else no_time() for each in received}
         failures = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, PipelineError)}
-        ready = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, LoadBatch)}
+        ready = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, str)}
         try:
-            self._loads.send([load_batch.body() for load_batch in ready.values()])
+            self._loads.send(list(ready.values()))
         except PipelineError as exc:
             failures.update(dict.fromkeys(ready, exc))
         return failures
 
-    def _attempt(self, delivery: Delivery) -> LoadBatch | PipelineError | None:
-        """Transform one message; a mistake of our own must not stop its neighbours either."""
+    def _attempt(self, delivery: Delivery) -> str | PipelineError | None:
+        """What one message comes to, as text; a mistake of our own must not stop its neighbours either."""
         try:
-            return self._transform(read_message(delivery.body))
+            return self._passed_on(delivery.body)
         except PipelineError as exc:
             return exc
         except Exception as exc:  # noqa: BLE001 - see above; it is logged and handed back
-            self._log.exception("transform failed unexpectedly", message_id=delivery.message_id)
+            batch = change_batch_id(delivery.body)
+            self._log.exception("transform failed unexpectedly", batch=batch, message_id=delivery.message_id)
             return PipelineError(f"Transform failed on message {delivery.message_id}: {exc!r}.")
+
+    def _passed_on(self, body: str) -> str | None:
+        """The load batch of a change batch, or a heartbeat as it came."""
+        if is_heartbeat(body):
+            read_heartbeat(body)
+            return body
+        load_batch = self._transform(read_message(body))
+        return None if load_batch is None else load_batch.body()
 
     def _transform(self, batch: ChangeBatch) -> LoadBatch | None:
         """Store what a change batch comes to; the load batch that may now be sent, if its feed has a star table."""
         built = self._workshop.build(batch)
         self._log.info("transformed", batch=batch.id, rows=batch.data.object.rows, quarantined=built.quarantined)
+        if built.quarantined:
+            emit(self._log.service, {"rows_quarantined": built.quarantined}, of=batch.data.feed)
         return built.load_batch
 
 
