@@ -7,7 +7,7 @@ its own count.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -84,6 +84,13 @@ class Browse:
             self._queue.delete(handle)
             self._handles[message.message_id] = None
             self._hidden -= 1
+
+    def delete_all(self, messages: Sequence[Parked]) -> None:
+        """Remove messages that were shown, ten a call. Raises QueueUnavailable: then some may still be there."""
+        held = {one.message_id: handle for one in messages if (handle := self._handles[one.message_id]) is not None}
+        self._queue.delete_all(list(held.values()))
+        self._handles.update(dict.fromkeys(held))
+        self._hidden -= len(held)
 
     def _receive(self) -> list[Parked]:
         """What is new in one answer; of what is not, the new handle is noted and it stays hidden."""
