@@ -6,23 +6,22 @@ Invariant: a message is done only after its transaction is committed. A second d
 is done at once. One bad message never costs its neighbours: a group that fails is tried again message by message.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 
 import boto3
 from pydantic import ValidationError
 
-from contracts.feeds import FEEDS
-from contracts.messages import LoadBatch, Operation, is_heartbeat
+from contracts.feeds import FEEDS, Feed
+from contracts.messages import LoadBatch, is_heartbeat
 from contracts.star import STAR_TABLES, StarRow
-from services.loader.load import load
+from services.loader.load import fetch, load
 from services.loader.measured import measured
 from services.loader.proof import record
 from services.loader.staging import Load
 from services.loader.warehouse import Warehouse
-from shared import parquet
 from shared.consumer import Answer, Consumer, Delivery, Event, InTime, always, no_time
 from shared.errors import ConfigurationError, MalformedMessage, ObjectStoreUnavailable, PipelineError, Unavailable
 from shared.heartbeat import read_heartbeat
@@ -61,6 +60,7 @@ class Loader:
     warehouse: Warehouse
     log: Logger
     now: Callable[[], datetime] = utc_now
+    feeds: Mapping[str, Feed] = field(default_factory=lambda: FEEDS)
 
     def handle(self, deliveries: Sequence[Delivery], in_time: InTime = always) -> Failures:
         """Load what can be loaded; message id -> why not, for the others."""
@@ -71,7 +71,7 @@ class Loader:
             if delivery in beats:
                 continue
             try:
-                readable.append(read_message(delivery))
+                readable.append(read_message(delivery, self.feeds))
             except PipelineError as exc:
                 failures[delivery.message_id] = exc
         for group in groups(readable):
@@ -129,14 +129,10 @@ class Loader:
             emit(self.log.service, values, of=feed)
 
     def _fetch(self, received: Received) -> Load:
-        table, data = received.table, received.batch.data
-        body = self.objects.get(data.object)
-        if data.operation is Operation.DELETED:
-            return Load(received.batch, lambda: {table.key: parquet.read_keys(table, body)})
-        return Load(received.batch, lambda: parquet.read(table, body))
+        return fetch(self.objects, received.batch, received.table)
 
 
-def read_message(delivery: Delivery) -> Received:
+def read_message(delivery: Delivery, feeds: Mapping[str, Feed] = FEEDS) -> Received:
     """The load batch in a message. Raises MalformedMessage where it is none that this code can load."""
     try:
         batch = LoadBatch.model_validate_json(delivery.body)
@@ -144,7 +140,7 @@ def read_message(delivery: Delivery) -> Received:
         problem = exc.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, problem["loc"])) or "its body"
         raise MalformedMessage(f"Expected a load batch, found in {place}: {problem['msg']}.") from exc
-    feed = FEEDS.get(batch.data.feed)
+    feed = feeds.get(batch.data.feed)
     if feed is None or feed.star is None or feed.star.table != batch.data.star_table:
         raise MalformedMessage(
             f"Expected a feed with its star table, found the feed {batch.data.feed!r} with {batch.data.star_table!r}."

@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from contracts.messages import LoadBatchData, Origin
+from contracts.messages import LoadBatch, LoadBatchData, Operation, Origin
 from contracts.star import Kind, StarRow
 from services.loader import dimensions, history
 from services.loader.proof import prove
 from services.loader.staging import Load, stage
 from services.loader.warehouse import Warehouse
+from shared import parquet
 from shared.errors import MalformedMessage
+from shared.objects import ObjectStore
 from shared.postgres import Connection, DatabaseError, rows_of
 
 
@@ -28,6 +30,17 @@ class Report:
     already_there: tuple[str, ...]
     rows: int = 0
     versions: int = 0
+
+
+def fetch(objects: ObjectStore, batch: LoadBatch, table: type[StarRow]) -> Load:
+    """A load batch with its object, which is small; it is decoded when it is staged, so memory holds one page.
+
+    Raises CorruptObject, ObjectStoreUnavailable.
+    """
+    body = objects.get(batch.data.object)
+    if batch.data.operation is Operation.DELETED:
+        return Load(batch, lambda: {table.key: parquet.read_keys(table, body)})
+    return Load(batch, lambda: parquet.read(table, body))
 
 
 def load(warehouse: Warehouse, table: type[StarRow], loads: Sequence[Load]) -> Report:
@@ -78,7 +91,7 @@ def _merge(connection: Connection, table: type[StarRow], rows: int, *, repairs: 
 
 def _keep(connection: Connection, batch_id: str, data: LoadBatchData) -> None:
     """Write down the load batch and what it tells of its feed. Raises MalformedMessage for an unknown time zone."""
-    _check_time_zone(connection, data.time_zone)
+    check_time_zone(connection, data.time_zone)
     shared = {
         "feed": data.feed,
         "star_table": data.star_table,
@@ -103,7 +116,7 @@ def _keep(connection: Connection, batch_id: str, data: LoadBatchData) -> None:
     connection.run(_KEEP_FEED, time_zone=data.time_zone, **shared)
 
 
-def _check_time_zone(connection: Connection, name: str) -> None:
+def check_time_zone(connection: Connection, name: str) -> None:
     """A zone that Postgres does not know would break the history views for everyone."""
     try:
         connection.run("SELECT now() AT TIME ZONE CAST(:name AS text)", name=name)
