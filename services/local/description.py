@@ -45,6 +45,12 @@ class StackDescription(BaseModel):
     """The login the simulator writes with; None where the source is somebody else's."""
     warehouse_dsn: str
     """The login the loader writes with."""
+    warehouse_owner_dsn: str
+    """The login that may create a schema; the loader's own where the warehouse is somebody else's."""
+    loader_role: str | None
+    """Who is granted to load a new schema, None where its owner loads."""
+    analyst_role: str | None
+    """Who is granted to read it, None where that is left to its owner."""
     warehouse_schema: str
     time_zone: str
 

@@ -319,6 +319,9 @@ class Stack:
             source_dsn=databases.reader,
             source_owner_dsn=databases.source_owner,
             warehouse_dsn=databases.loader,
+            warehouse_owner_dsn=databases.warehouse_owner,
+            loader_role=databases.loader_role,
+            analyst_role=databases.analyst_role,
             warehouse_schema=self._options.warehouse_schema,
             time_zone=self._options.time_zone,
         )

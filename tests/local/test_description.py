@@ -21,6 +21,9 @@ def described(root: Path, up: Process) -> StackDescription:
         source_dsn="postgresql://reader:secret@db/totesys",
         source_owner_dsn=None,
         warehouse_dsn="postgresql://loader@db/warehouse",
+        warehouse_owner_dsn="postgresql://owner@db/warehouse",
+        loader_role="loader",
+        analyst_role=None,
         warehouse_schema="warehouse",
         time_zone="UTC",
     )
