@@ -21,6 +21,8 @@ from services.transform.quarantine import QuarantinedRow
 from shared.errors import CorruptObject
 from shared.objects import ObjectStore, sha256
 
+PLACE = "quarantine"
+"""What stands for the quarantine where queues are named."""
 REPLAYED = "_replayed"
 """The markers' folder in the processed bucket; no star table begins with an underscore."""
 ID_CHARACTERS = 8
@@ -84,6 +86,21 @@ class OpenRow:
     replays: int
     """How often the row had been replayed when it failed like this."""
     row: QuarantinedRow
+
+    @property
+    def queue(self) -> str:
+        """Its place beside the queues of parked messages."""
+        return PLACE
+
+    @property
+    def feed(self) -> str:
+        """Whose row it is."""
+        return self.row.feed
+
+    @property
+    def cause(self) -> str:
+        """Why it is here, in one word."""
+        return self.row.reason_class
 
 
 @dataclass(frozen=True)

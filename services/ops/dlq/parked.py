@@ -53,6 +53,11 @@ class Parked:
     receives: int
     replays: int
 
+    @property
+    def at(self) -> datetime:
+        """What --since and --until look at."""
+        return self.parked_at
+
 
 @dataclass(frozen=True)
 class Glimpse:
