@@ -43,6 +43,11 @@ class Origin(StrEnum):
     REPAIR = "repair"
     REPLAY = "replay"
 
+    @property
+    def captured(self) -> bool:
+        """Whether the poller found the rows, so that their batch has the number of a page that is its own."""
+        return self not in (Origin.REPAIR, Origin.REPLAY)
+
 
 SENDERS = {Origin.REPAIR: "/totes/reconciler", Origin.REPLAY: "/totes/operator"}
 """Who sends a change batch, where it is not the poller."""

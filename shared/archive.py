@@ -17,6 +17,7 @@ from contracts.messages import (
     ROW_HASH,
     ChangeBatch,
     ChangeBatchData,
+    Heartbeat,
     ObjectRef,
     Operation,
     Origin,
@@ -154,9 +155,15 @@ class Publisher:
         """Keys of the feed's objects in their order, beginning behind `after`."""
         return self._objects.keys(self._bucket, f"{feed.name}/", after)
 
-    def send_stored(self, key: str) -> None:
+    def send_stored(self, key: str) -> ChangeBatch:
         """Send the batch of an object once more. Raises CorruptObject where it has no envelope."""
-        self._queue.send([self.batch(key).body()])
+        batch = self.batch(key)
+        self._queue.send([batch.body()])
+        return batch
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Send a heartbeat behind all that was published before it. Raises QueueUnavailable."""
+        self._queue.send([heartbeat.body()])
 
     def batch(self, key: str) -> ChangeBatch:
         """The change batch that an object's envelope holds. Raises CorruptObject where there is none."""

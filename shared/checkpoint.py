@@ -78,6 +78,8 @@ class FeedState(State):
     rows_captured: int = 0
     stopped: str | None = None
     """Why the feed is not polled, in words for an operator."""
+    paused: bool = False
+    """Set by an operator: whoever polls leaves the feed alone, and goes on from its horizons afterwards."""
 
 
 class Checkpoint(State):
@@ -88,7 +90,9 @@ class Checkpoint(State):
     resting: bool = False
     """The owner has ended its invocation in good order: anyone may take over without waiting for the lease."""
     paused: bool = False
-    """Set to drain the queues: whoever polls stops."""
+    """Set by an operator: whoever polls stops."""
+    draining: bool = False
+    """Set by a stack that is about to stop, so that its queues drain: whoever polls stops, until the next start."""
     generation: int = 1
     identity: SourceIdentity | None = None
     stats_reset: datetime | None = None

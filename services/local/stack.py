@@ -45,7 +45,7 @@ USUAL = [EMBEDDED, EMBEDDED, Settings.model_fields["warehouse_schema"].default]
 """The pipeline whose folder has a name to read; any other's is a digest of what it runs between."""
 DRAIN_POLL_SECONDS = 0.2
 LAST_POLL_SECONDS = 15.0
-"""How long the poller may take to come round to every feed once more before it is paused."""
+"""How long the poller may take to come round to every feed once more before it is stopped."""
 LEASE_SECONDS = 3.0
 """On one machine nothing is gained by a longer one, and the checkpoint's signs of life come every second."""
 SETTLE_POLLS = 2
@@ -142,7 +142,7 @@ class Stack:
         return self._description
 
     def start(self, prepare: Callable[[str], None] | None = None) -> None:
-        """Bring everything up; the poller polls when this returns.
+        """Bring everything up; the poller polls when this returns, unless an operator has paused it.
 
         `prepare` is given the DSN of an embedded source's owner before anything reads it. Raises ConfigurationError
         (another `totes up`, port taken, disk full, no permission, a database that refuses), Unavailable.
@@ -160,7 +160,7 @@ class Stack:
             self._progress("Deploying the functions")
             deployment = self._deploy(databases)
             # Whoever polled before is gone for certain, so that nobody need wait for his lease to end.
-            self._move_checkpoint(deployment, {"paused": False, "resting": True})
+            self._move_checkpoint(deployment, {"draining": False, "resting": True})
             self._recover(deployment, databases)
             for function in ("poller", *self._topology.event_source_mappings):
                 invoke(self._emulator, self._topology, function)
@@ -169,7 +169,7 @@ class Stack:
             self._description.write(self._root)
 
     def drain(self, timeout_seconds: float) -> bool:
-        """Let the poller see what was committed, pause it, wait until all that is archived is loaded or parked.
+        """Let the poller see what was committed, stop it, wait until all that is archived is loaded or parked.
 
         Whether that was reached in time.
         """
@@ -177,7 +177,7 @@ class Stack:
         deadline = time.monotonic() + timeout_seconds
         seen = self._seen_everything(description, min(deadline, time.monotonic() + LAST_POLL_SECONDS))
         deployment = Deployment(description.buckets, description.queues, description.dead_letter_queues)
-        self._move_checkpoint(deployment, {"paused": True})
+        self._move_checkpoint(deployment, {"draining": True})
         sqs = self._emulator.client("sqs")
         queues = [Queue(sqs, url) for url in description.queues.values()]
         while time.monotonic() < deadline:
@@ -273,7 +273,7 @@ class Stack:
             checkpoint = store.load()
             feeds = [checkpoint.feed(name) for name in FEEDS]
             if checkpoint.paused or all(
-                feed.stopped or (feed.as_of is not None and feed.as_of >= now) for feed in feeds
+                feed.stopped or feed.paused or (feed.as_of is not None and feed.as_of >= now) for feed in feeds
             ):
                 return True
             time.sleep(DRAIN_POLL_SECONDS)

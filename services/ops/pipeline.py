@@ -67,10 +67,8 @@ class LocalPipeline:
         """Count what the run leaves behind."""
         stack, collector = self._running
         books = warehouse_of(stack.description)
-        # Draining has paused the poller; the next start lets it go on, so that is no concern of anybody's.
-        status = collector.collect(elapsed_seconds).model_copy(update={"paused": False})
         return Summary(
-            status=status,
+            status=collector.collect(elapsed_seconds),
             source_rows=_source_rows(stack.description.source_dsn),
             stars=count_stars(books),
             elapsed_seconds=elapsed_seconds,

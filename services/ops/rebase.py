@@ -17,7 +17,12 @@ def rebased(checkpoint: Checkpoint) -> Checkpoint:
     feeds = {name: checkpoint.feed(name) for name in FEEDS}
     return Checkpoint(
         generation=checkpoint.generation + 1,
-        feeds={name: FeedState(page=one.page, rows_captured=one.rows_captured) for name, one in feeds.items()},
+        paused=checkpoint.paused,
+        draining=checkpoint.draining,
+        feeds={
+            name: FeedState(page=one.page, rows_captured=one.rows_captured, paused=one.paused)
+            for name, one in feeds.items()
+        },
     )
 
 

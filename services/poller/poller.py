@@ -5,7 +5,7 @@ and the generation stand in it. A poll that is repeated, by this poller or by an
 which is harmless; a poll that dies is resumed from the checkpoint.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,6 +16,7 @@ from contracts.feeds import Feed
 from contracts.messages import Origin
 from services.poller import reading
 from services.poller.census import Census, Keys
+from services.poller.heartbeat import heartbeat_of
 from services.poller.reading import Claim, Memory, Pace, Rules
 from services.poller.uncovered import publish_uncovered
 from shared.archive import Circumstances, Page, Pages, Publisher, deletions
@@ -37,7 +38,8 @@ SIGNS_OF_LIFE = 3
 class Summary:
     """What one run did: rounds of polling, pages and rows published, and whether this poller was the owner.
 
-    `look_back_seconds`: the farthest that each feed's polls may have had to read back (reading.look_back_seconds).
+    `look_back_seconds`: the farthest that each feed's polls may have had to read back (reading.look_back_seconds);
+    `rows_captured`: rows by feed, where there were any.
     """
 
     owner: bool = False
@@ -45,6 +47,7 @@ class Summary:
     pages: int = 0
     rows: int = 0
     look_back_seconds: dict[str, float] = field(default_factory=dict)
+    rows_captured: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Poller:
         self._listing: Horizon | None = None
         self._settled = False
         self._moved_at = 0.0
+        self._beaten_at: float | None = None
         self._examined_at: float | None = None
         self._noted: set[str] = set()
         self._summary = Summary()
@@ -164,6 +168,11 @@ class Poller:
         self._summary.polls += 1
 
     @property
+    def summary(self) -> Summary:
+        """What the run has done so far, also where an error ended it."""
+        return self._summary
+
+    @property
     def checkpoint(self) -> Checkpoint:
         """What this poller knows; at times ahead of what is stored, never of what was sent."""
         return self._checkpoint
@@ -171,13 +180,15 @@ class Poller:
     @property
     def busy(self) -> bool:
         """Whether a read is under way, so that the next round should not wait."""
-        polling = (state.reading for state in self._checkpoint.feeds.values() if state.stopped is None)
-        return bool(self._scans) or any(read is not None for read in polling)
+        known = self._checkpoint.feeds
+        polled = {name for name, state in known.items() if state.stopped is None and not state.paused}
+        return not polled.isdisjoint(self._scans) or any(known[name].reading is not None for name in polled)
 
     def _poll_until(self, until: float, sleep: Callable[[float], object]) -> None:
         while True:
             started = self._now()
             self.poll(until)
+            self._beat()
             due = self._now() if self.busy else started + self._settings.poll_interval_seconds
             if due >= until:
                 return
@@ -187,7 +198,8 @@ class Poller:
 
     def _visit(self, feed: Feed, pulse: Horizon) -> None:
         """Read the feed if anything can be new; an error that is this feed's alone stops no other."""
-        if self._state(feed).stopped is not None or self._at_rest(feed, pulse):
+        state = self._state(feed)
+        if state.stopped is not None or state.paused or self._at_rest(feed, pulse):
             return
         try:
             self._take_turn(feed)
@@ -337,13 +349,15 @@ class Poller:
     def _publish(self, turn: _Turn, page: Page, after: Callable[[FeedState], FeedState]) -> None:
         """Object, message, checkpoint, in this order, and last the memory: a run that fails on the way empties it."""
         state = self._state(turn.feed)
-        self._publisher.publish(turn.feed, page, state.page, self._circumstances(turn))
+        batch = self._publisher.publish(turn.feed, page, state.page, self._circumstances(turn))
+        self._log.info("published", batch=batch.id, origin=turn.origin, rows=len(page.hashes))
         counted = {"page": state.page + 1, "rows_captured": state.rows_captured + len(page.hashes)}
         self._set(turn.feed, after(state).model_copy(update=counted | self._position(turn)))
         self._move()
         self._memories[turn.feed.name].keep(page.hashes)
         self._summary.pages += 1
         self._summary.rows += len(page.hashes)
+        self._summary.rows_captured[turn.feed.name] += len(page.hashes)
 
     def _circumstances(self, turn: _Turn) -> Circumstances:
         return Circumstances(
@@ -387,7 +401,7 @@ class Poller:
         farthest = self._summary.look_back_seconds
         for name, state in self._checkpoint.feeds.items():
             seconds = reading.look_back_seconds(state.polled, pulse.clock)
-            if seconds is not None and state.stopped is None:
+            if seconds is not None and state.stopped is None and not state.paused:
                 farthest[name] = max(seconds, farthest.get(name, 0.0))
 
     def _trusted(self, base: Horizon | None) -> bool:
@@ -436,6 +450,15 @@ class Poller:
         if self._now() - self._moved_at >= self._settings.lease_seconds / SIGNS_OF_LIFE:
             self._move()
 
+    def _beat(self) -> None:
+        """Send a heartbeat about once a minute. It is true once the checkpoint moved: then nobody else published."""
+        now, last = self._now(), self._beaten_at
+        if self._listing is None or (last is not None and now - last < self._settings.heartbeat_seconds):
+            return
+        self._move()
+        self._publisher.beat(heartbeat_of(self._checkpoint, self._listing.clock))
+        self._beaten_at = now
+
     def _doubt(self) -> None:
         """Somebody else may have published: what was sent last is unknown."""
         for name, memory in self._memories.items():
@@ -465,7 +488,7 @@ class Poller:
         """Send what lies in the archive and not in the checkpoint; a lost checkpoint begins a generation of its own."""
         lost = self._checkpoint.identity is None
         for feed in self._feeds.values():
-            state, generation = publish_uncovered(self._publisher, feed, self._state(feed))
+            state, generation = publish_uncovered(self._publisher, feed, self._state(feed), self._log)
             if generation > self._checkpoint.generation or (lost and generation == self._checkpoint.generation):
                 self._checkpoint = self._checkpoint.model_copy(update={"generation": generation + 1})
             if state != self._state(feed):

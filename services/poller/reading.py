@@ -176,7 +176,7 @@ class Claim(StrEnum):
 
 def claim(checkpoint: Checkpoint, *, age_seconds: float, owner: str, lease_seconds: float) -> Claim:
     """Decide by the owner's last sign of life, `age_seconds` ago; an owner at rest lets anyone take over."""
-    if checkpoint.paused:
+    if checkpoint.paused or checkpoint.draining:
         return Claim.LEAVE
     if checkpoint.owner == owner:
         return Claim.MINE

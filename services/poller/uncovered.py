@@ -9,13 +9,14 @@ from datetime import date, timedelta
 from contracts.feeds import Feed
 from shared.archive import Publisher
 from shared.checkpoint import FeedState
+from shared.telemetry import Logger
 
 _KEY = re.compile(r"^[^/]+/date=(?P<date>\d{4}-\d{2}-\d{2})/[^/]*-p(?P<page>\d+)-g(?P<generation>\d+)-r\d+-v\d+-")
 _CLOCK_ROOM = timedelta(days=1)
 """How far behind the checkpoint an uncovered object's clock may lie: more than any clock is ever set back."""
 
 
-def publish_uncovered(archive: Publisher, feed: Feed, state: FeedState) -> tuple[FeedState, int]:
+def publish_uncovered(archive: Publisher, feed: Feed, state: FeedState, log: Logger) -> tuple[FeedState, int]:
     """Send the batch of every stored object that the state does not cover; the state that covers them.
 
     Also the greatest generation met among the objects listed (0 for none). Without a clock in the state (the
@@ -27,8 +28,10 @@ def publish_uncovered(archive: Publisher, feed: Feed, state: FeedState) -> tuple
         number, born = number_of(key) or (-1, 0)
         generation = max(generation, born)
         if number >= state.page:
-            archive.send_stored(key)
-            page = max(page, number + 1)
+            batch = archive.send_stored(key)
+            log.info("published", batch=batch.id, origin="archive")
+            # A repair bears the number of the page to come: going past it would leave a number that no page has.
+            page = max(page, number + batch.data.origin.captured)
     return state.model_copy(update={"page": page}), generation
 
 

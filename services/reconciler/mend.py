@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.feeds import Feed
-from contracts.messages import Origin
+from contracts.messages import ChangeBatch, Origin
 from services.reconciler.plan import Decision
 from shared.archive import Circumstances, Page, Pages, Publisher, deletions
 from shared.totesys.session import Seen, Source
@@ -53,10 +53,8 @@ def deletions_page(gone: Sequence[int], compression_level: int) -> Page | None:
     return deletions(gone, compression_level=compression_level) if gone else None
 
 
-def publish(publisher: Publisher, feed: Feed, page: Page | None, view: View, time_zone: str) -> int:
-    """Publish a page at a snapshot's position; the number of rows. The digest makes its id unique beside the page."""
-    if page is None:
-        return 0
+def publish(publisher: Publisher, feed: Feed, page: Page, view: View, time_zone: str) -> ChangeBatch:
+    """Publish a page at a snapshot's position. The digest makes the batch's id unique beside the page."""
     at = Circumstances(
         origin=Origin.REPAIR,
         generation=view.generation,
@@ -65,5 +63,4 @@ def publish(publisher: Publisher, feed: Feed, page: Page | None, view: View, tim
         as_of=view.seen.clock,
         time_zone=time_zone,
     )
-    publisher.publish(feed, page, view.page, at)
-    return len(page.hashes)
+    return publisher.publish(feed, page, view.page, at)

@@ -14,6 +14,7 @@ from operator import add
 from typing import Any
 
 from contracts.feeds import Feed
+from contracts.messages import ChangeBatch
 from contracts.star import StarRow
 from services.reconciler.in_flight import pending_keys
 from services.reconciler.mend import View, deletions_page, publish, rows_page
@@ -23,7 +24,7 @@ from services.reconciler.ranges import Span, Tally, differing, next_span
 from services.reconciler.restore import Restored, restored_pages
 from services.reconciler.sides import Meter, SourceSide, WarehouseSide
 from services.reconciler.warehouse import Damaged, Warehouse
-from shared.archive import Publisher
+from shared.archive import Page, Publisher
 from shared.checkpoint import LEAST_KEY, Checkpoint, CheckpointStore
 from shared.errors import CheckpointConflict, PipelineError
 from shared.queues import Queue
@@ -275,8 +276,10 @@ class Reconciler:
         """The checkpoint, where it says that the feed can be compared. Raises FeedSkipped."""
         checkpoint = self._checkpoints.load()
         state = checkpoint.feed(feed.name)
-        if checkpoint.paused:
-            raise FeedSkipped("An operator has paused the pipeline.")
+        if checkpoint.paused or checkpoint.draining:
+            raise FeedSkipped("The pipeline is paused by an operator, or about to stop.")
+        if state.paused:
+            raise FeedSkipped("An operator has paused the feed.")
         if state.stopped is not None:
             raise FeedSkipped(f"The feed is stopped: {state.stopped}")
         if checkpoint.identity is None or state.polled is None:
@@ -334,9 +337,19 @@ class Reconciler:
             page, came = rows_page(self._source, feed, decisions, level)
         # A row that was stale and is gone by now waits for the next run: the guard has not counted it.
         gone = [one.key for one in decisions if one.kind is Kind.EXTRA and one.key not in came]
-        changed = publish(self._publisher, feed, page, view, self._settings.time_zone)
-        deleted = publish(self._publisher, feed, deletions_page(gone, level), view, self._settings.time_zone)
+        changed, deleted = (self._publish(feed, each, view) for each in (page, deletions_page(gone, level)))
         return Totals(changed=changed, deleted=deleted)
+
+    def _publish(self, feed: Feed, page: Page | None, view: View) -> int:
+        """The number of rows sent."""
+        if page is None:
+            return 0
+        return self._told(publish(self._publisher, feed, page, view, self._settings.time_zone))
+
+    def _told(self, batch: ChangeBatch) -> int:
+        """The number of rows of a batch that was sent, which the log then knows of."""
+        self._log.info("published", batch=batch.id, origin=batch.data.origin, rows=batch.data.object.rows)
+        return batch.data.object.rows
 
     def _tell(self, feed: Feed, found: Totals, held_back: int) -> None:
         if found.drift:
@@ -378,8 +391,7 @@ class Reconciler:
             damaged, one.feed, self._publisher, self._warehouse, self._settings.compression_level
         )
         for page, number, at in result.pages:
-            self._publisher.publish(one.feed, page, number, at)
-            found += Totals(restored=len(page.hashes))
+            found += Totals(restored=self._told(self._publisher.publish(one.feed, page, number, at)))
         if result.left:
             again = [Decision(Kind.STALE, key, None, None) for key in result.left]
             found += Totals(restored=self._repair(one.feed, again, 0).changed)

@@ -14,6 +14,14 @@ from shared.objects import ObjectStore
 from tests.conftest import Aws
 
 
+def test_what_an_operator_paused_stays_paused() -> None:
+    known = Checkpoint(paused=True, feeds={"design": FeedState(paused=True)})
+
+    found = rebased(known)
+
+    assert (found.paused, found.feed("design").paused, found.feed("staff").paused) == (True, True, False)
+
+
 def test_a_rebased_checkpoint_knows_no_source_and_numbers_objects_on() -> None:
     known = Checkpoint(owner="a", generation=4, revision=9, feeds={"design": FeedState(page=7, rows_captured=70)})
 

@@ -47,15 +47,27 @@ class Batch:
 
 
 def receive(aws: Any) -> list[Batch]:
-    """Everything that waits on the queue of changes, taken off it, in order of generation, revision and page."""
+    """All batches that wait on the queue of changes, taken off it, in order of generation, revision and page."""
     found = []
     while True:
         messages = aws.sqs.receive_message(QueueUrl=aws.changes, MaxNumberOfMessages=10).get("Messages", [])
         if not messages:
             return sorted(found, key=_order)
         for message in messages:
-            found.append(_batch(aws, json.loads(message["Body"])))
+            event = json.loads(message["Body"])
+            if event["type"] != "totes.heartbeat.v1":
+                found.append(_batch(aws, event))
             aws.sqs.delete_message(QueueUrl=aws.changes, ReceiptHandle=message["ReceiptHandle"])
+
+
+def heartbeats(aws: Any) -> list[dict[str, Any]]:
+    """The heartbeats that wait on the queue of changes, oldest first; everything is taken off it."""
+    found = []
+    while messages := aws.sqs.receive_message(QueueUrl=aws.changes, MaxNumberOfMessages=10).get("Messages", []):
+        for message in messages:
+            found.append(json.loads(message["Body"]))
+            aws.sqs.delete_message(QueueUrl=aws.changes, ReceiptHandle=message["ReceiptHandle"])
+    return sorted((one for one in found if one["type"] == "totes.heartbeat.v1"), key=lambda one: one["time"])
 
 
 def _batch(aws: Any, event: dict[str, Any]) -> Batch:

@@ -142,7 +142,8 @@ class _Refusing:
 
 def test_what_was_sent_with_an_unknown_outcome_is_never_taken_for_sent_before(bench: Bench):
     design(bench.writer(), 1, "A", at="2022-01-01")
-    sqs = Failing(bench.aws.sqs, ("send_message_batch",), Calls(2, after=True), unreachable)
+    # The first call sends the row, the second a heartbeat.
+    sqs = Failing(bench.aws.sqs, ("send_message_batch",), Calls(3, after=True), unreachable)
     poller = bench.poller("design", sqs=sqs)
     poller.run(1, bench.clock.sleep)
     bench.run("UPDATE design SET design_name = 'B', last_updated = now()")

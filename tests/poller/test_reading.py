@@ -194,6 +194,7 @@ def test_a_changed_identity_and_a_standby_are_refused_in_words():
         (Checkpoint(owner="other"), 15, Claim.TAKE),
         (Checkpoint(owner="other", resting=True), 1, Claim.TAKE),
         (Checkpoint(owner="me", paused=True), 100, Claim.LEAVE),
+        (Checkpoint(owner="me", draining=True), 100, Claim.LEAVE),
     ],
 )
 def test_a_poller_claims_what_no_live_owner_holds(checkpoint: Checkpoint, age: float, expected: Claim):

@@ -303,14 +303,17 @@ def test_a_feed_without_a_finished_backfill_or_stopped_or_paused_is_left_alone(p
     body = pipeline.bench.checkpoint().model_dump(mode="json")
     body["feeds"]["design"]["polled"] = None
     body["feeds"]["staff"]["stopped"] = "no column"
+    body["feeds"]["currency"]["paused"] = True
     pipeline.bench.edit_checkpoint(feeds=body["feeds"])
     pipeline.source("UPDATE design SET design_name = 'Silent'; UPDATE staff SET last_name = 'Silent'")
 
     report = pipeline.reconciler().run()
 
-    assert set(report.skipped) == {"design", "staff"}
+    assert set(report.skipped) == {"design", "staff", "currency"}
     assert sent(report.as_answer()["total"]) == NOTHING_SENT
     pipeline.bench.edit_checkpoint(paused=True)
+    assert not pipeline.reconciler().run().feeds
+    pipeline.bench.edit_checkpoint(paused=False, draining=True)
     assert not pipeline.reconciler().run().feeds
 
 
