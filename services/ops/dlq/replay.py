@@ -7,7 +7,7 @@ it again goes on. What comes back parked is told by the run's id and is never se
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -30,6 +30,10 @@ FAILED_AGAIN, FAILED_SHARE = 3, 0.1
 """More than this share of what was sent, and at least so many, failed again: the cause is not mended."""
 BUNCH = 10
 """Sent in one call."""
+MOST_AHEAD = 500
+"""Sent and not yet loaded: beyond, the rest waits, so that a cause which is not mended after all costs no more."""
+MEND_FIRST = "mend the cause first (totes dlq check says what still fails), then run it again."
+LOOK_FIRST = "see with totes status whether the pipeline lives, then run it again."
 MOST = 2**63
 """Sent where nobody set a limit."""
 NAMED = 20
@@ -116,10 +120,11 @@ class Clock:
 
 @dataclass(frozen=True)
 class Task:
-    """How to send: how many at most, how many a second, and how long to wait for the first few."""
+    """How to send: how many at most, how many a second, how many under way at once, how long to wait for them."""
 
     limit: int | None = None
     rate: float | None = None
+    most_ahead: int = MOST_AHEAD
     patience_seconds: float = PATIENCE_SECONDS
 
     @property
@@ -136,6 +141,8 @@ class Tally:
     failed_again: int = 0
     refused: int = 0
     still_failing: int = 0
+    under_way: int = 0
+    """Sent last, and neither loaded nor back when patience ended."""
     refused_ids: list[str] = field(default_factory=list)
     stopped: str | None = None
 
@@ -146,12 +153,17 @@ class Tally:
             "failed_again": self.failed_again,
             "refused": self.refused,
             "still_failing": self.still_failing,
+            "under_way": self.under_way,
         }
 
     @property
     def complete(self) -> bool:
         """Whether all that was meant went through, as far as was seen."""
         return self.stopped is None and not self.failed_again and not self.refused
+
+    def leave_nothing(self) -> None:
+        """Begin to count anew what is not sent, because it is met again."""
+        self.refused, self.still_failing, self.refused_ids = 0, 0, []
 
     def leave(self, item: Item) -> None:
         """Count what is not sent."""
@@ -262,17 +274,12 @@ class Trial:
         """Why the rest must not follow, if it must not."""
         for group, canaries in self._groups.items():
             if all(one.through is False for one in canaries):
-                return (
-                    f"The first {len(canaries)} of {group.cause} in {group.feed or 'no feed'} ({group.place}) failed "
-                    "again: mend the cause first (totes dlq check says what still fails), then run it again."
-                )
+                what = f"{group.cause} in {group.feed or 'no feed'} ({group.place})"
+                return f"The first {len(canaries)} of {what} failed again: {MEND_FIRST}"
         unknown = len([one for one in self._unknown() if one.batch is not None])
         if not unknown:
             return None
-        return (
-            f"{unknown} of the first that were sent are neither loaded nor back: see totes status whether the pipeline "
-            "lives, then run it again."
-        )
+        return f"{unknown} of the first that were sent are neither loaded nor back: {LOOK_FIRST}"
 
     def _unknown(self) -> Iterator[_Canary]:
         return (one for canaries in self._groups.values() for one in canaries if one.through is None)
@@ -299,25 +306,30 @@ class Replay:
         self._pace = Pace(task.rate, clock)
         self._trial = Trial()
         self._tally = Tally()
-        self._counted: set[str] = set()
-        """Ids of what came back, each counted once."""
+        self._ahead: dict[str, str] = {}
+        """Change batch -> its place, of what was sent and is not known to be loaded."""
+        self._unseen = False
+        """Whether anything was sent of which the books never tell."""
+        self._back: set[str] = set()
+        """What came back, so that each is counted once."""
 
     def run(self, plan: Plan) -> Tally:
         """Replay what the plan counted and what failed since.
 
         Raises Unavailable: what was not acknowledged is where it was, and the next run goes on from there.
         """
-        with ExitStack() as stack:
-            looks = [stack.enter_context(source()) for source in self._sources]
+        with self._looking() as looks:
             for look in looks:
                 self._send_first(look, plan)
             self._tally.stopped = self._await_first(looks)
-        if self._tally.stopped is None:
-            with ExitStack() as stack:
-                looks = [stack.enter_context(source()) for source in self._sources]
-                self._send_rest(looks)
-                self._await_end(looks)
+        while self._tally.stopped is None and self._send_round():
+            continue
         return self._tally
+
+    @contextmanager
+    def _looking(self) -> Iterator[Sequence[Look]]:
+        with ExitStack() as stack:
+            yield [stack.enter_context(source()) for source in self._sources]
 
     def _send_first(self, look: Look, plan: Plan) -> None:
         """A few of each group; the others stay hidden until the look ends, which need not go on once all had theirs."""
@@ -334,51 +346,101 @@ class Replay:
 
     def _await_first(self, looks: Sequence[Look]) -> str | None:
         """Look until something is known of each of the first few, or patience ends; why the rest must not follow."""
-        patience, number, quiet = self._clock.monotonic() + self._task.patience_seconds, 0, 0
-        while True:
-            self._trial.note_loaded(self._watch.loaded(waiting) if (waiting := self._trial.waiting()) else {})
+        for number, quiet, over in self._looks_at_queues():
+            self._ask_books(self._trial.waiting())
             if self._trial.decided():
                 break
-            number += 1
-            quiet = quiet + 1 if self._watch.idle() else 0
-            over = self._clock.monotonic() >= patience
-            if number > PARKED_AFTER_LOOKS or quiet >= QUIET_LOOKS or over:
+            if number > PARKED_AFTER_LOOKS or quiet or over:
                 self._sweep(looks)
-            if quiet >= QUIET_LOOKS or over:
+            if quiet or over:
                 self._trial.note_quiet()
-            if over or self._trial.decided():
+            if self._trial.decided():
                 break
-            self._clock.sleep(LOOK_SECONDS)
-        objection = self._trial.objection()
-        if objection is not None:
-            self._sweep(looks)
-        return objection
+        return self._trial.objection()
 
-    def _send_rest(self, looks: Sequence[Look]) -> None:
-        for look in looks:
-            bunch: list[Item] = []
-            for item in look.items():
-                if self._note_back(item):
-                    continue
-                if item.verdict is not Verdict.SEND:
-                    self._tally.leave(item)
-                elif self._room(bunch):
-                    bunch.append(item)
-                if len(bunch) == self._task.bunch or (bunch and not self._room(bunch)):
-                    self._send(look, bunch)
-                    bunch = []
-                if self._stops():
-                    return
-            self._send(look, bunch)
+    def _send_round(self) -> bool:
+        """Send the rest, as long as what was sent arrives; whether to look once more because some of it did not."""
+        self._tally.leave_nothing()
+        with self._looking() as looks:
+            arrives = all(self._send_rest(look) for look in looks)
+            if arrives:
+                self._await_end(looks)
+                return False
+            self._sweep(looks)
+            self._tally.stopped = self._tally.stopped or self._objection()
+        return True
+
+    def _send_rest(self, look: Look) -> bool:
+        """Everything that is to be sent; False where what was sent before does not arrive."""
+        bunch: list[Item] = []
+        for item in look.items():
+            if self._note_back(item):
+                continue
+            if item.verdict is not Verdict.SEND:
+                self._tally.leave(item)
+            elif self._room(bunch):
+                bunch.append(item)
+            if len(bunch) == self._task.bunch or (bunch and not self._room(bunch)):
+                if not self._arrives():
+                    return False
+                self._send(look, bunch)
+                bunch = []
+        self._send(look, bunch)
+        return True
+
+    def _arrives(self) -> bool:
+        """Wait until fewer than `most_ahead` are under way, and say whether that came to be."""
+        if not_mended(self._tally.failed_again, self._tally.sent):
+            return False
+        if len(self._ahead) < self._task.most_ahead:
+            return True
+        for _number, quiet, _over in self._looks_at_queues():
+            self._ask_books(list(self._ahead))
+            if len(self._ahead) < self._task.most_ahead:
+                return not not_mended(self._tally.failed_again, self._tally.sent)
+            if quiet:
+                return False
+        return False
+
+    def _objection(self) -> str | None:
+        """Why no more should be sent, if that is so."""
+        failed, sent = self._tally.failed_again, self._tally.sent
+        if not_mended(failed, sent):
+            return f"{failed} of the {sent} that were sent failed again: {MEND_FIRST}"
+        if len(self._ahead) < self._task.most_ahead:
+            return None
+        return f"{len(self._ahead)} of the {sent} that were sent are neither loaded nor back: {LOOK_FIRST}"
 
     def _await_end(self, looks: Sequence[Look]) -> None:
-        """Give what was sent last the time to come back, so that the outcome is known; no longer than patience."""
-        patience, quiet = self._clock.monotonic() + self._task.patience_seconds, 0
-        while self._tally.sent and quiet < QUIET_LOOKS and self._clock.monotonic() < patience:
-            quiet = quiet + 1 if self._watch.idle() else 0
-            self._clock.sleep(LOOK_SECONDS)
-        self._sweep(looks)
+        """Give what was sent last the time to arrive or to come back, so that the outcome is known."""
+        for _number, quiet, _over in self._looks_at_queues():
+            self._ask_books(list(self._ahead))
+            if quiet or not (self._ahead or self._unseen):
+                break
+        if self._ahead or self._unseen:
+            self._sweep(looks)
+        self._tally.under_way = len(self._ahead)
         self._progress(self._tally)
+
+    def _looks_at_queues(self) -> Iterator[tuple[int, bool, bool]]:
+        """One look a second: its number, whether the work queues are empty for good, whether patience ends with it."""
+        patience, number, empty = self._clock.monotonic() + self._task.patience_seconds, 0, 0
+        while True:
+            number += 1
+            over = self._clock.monotonic() >= patience
+            yield number, empty >= QUIET_LOOKS, over
+            if over:
+                return
+            self._clock.sleep(LOOK_SECONDS)
+            empty = empty + 1 if self._watch.idle() else 0
+
+    def _ask_books(self, batches: Sequence[str]) -> None:
+        """Take what is loaded; rows that broke their contract again came back, though they are loaded."""
+        loaded = self._watch.loaded(batches) if batches else {}
+        self._trial.note_loaded(loaded)
+        for batch, quarantined in loaded.items():
+            if self._ahead.pop(batch, None) == PLACE and quarantined:
+                self._count_back(digest_of(batch), quarantined)
 
     def _sweep(self, looks: Sequence[Look]) -> None:
         """See what came back since the last look."""
@@ -387,20 +449,22 @@ class Replay:
                 self._note_back(item)
 
     def _note_back(self, item: Item) -> bool:
-        """Count what came back, once; whether this did."""
-        back = self._trial.note_came_back(item) or item.verdict is Verdict.CAME_BACK
-        if back and item.id not in self._counted:
-            self._counted.add(item.id)
-            self._tally.failed_again += item.weight
-        return back
+        """Count what came back, once; whether this did.
 
-    def _stops(self) -> bool:
-        if not_mended(self._tally.failed_again, self._tally.sent):
-            self._tally.stopped = (
-                f"{self._tally.failed_again} of {self._tally.sent} that were sent failed again: mend the cause first "
-                "(totes dlq check says what still fails), then run it again."
-            )
-        return self._tally.stopped is not None
+        Where a change batch was sent, its load batch may be what failed.
+        """
+        on_trial = self._trial.note_came_back(item)
+        follows = item.recent and item.verdict is not Verdict.CAME_BACK and item.batch in self._ahead
+        if not (on_trial or follows or item.verdict is Verdict.CAME_BACK):
+            return False
+        self._ahead.pop(item.batch or "", None)
+        self._count_back(item.likeness if item.group.place == PLACE else item.id, item.weight)
+        return True
+
+    def _count_back(self, mark: str, weight: int) -> None:
+        if mark not in self._back:
+            self._back.add(mark)
+            self._tally.failed_again += weight
 
     def _room(self, bunch: Sequence[Item] = ()) -> int:
         """How much more may be sent."""
@@ -415,6 +479,13 @@ class Replay:
         weight = sum(item.weight for item in items)
         self._pace.wait_for(weight)
         sent = look.send(items)
+        self._ahead.update({item.batch: item.group.place for item in sent if item.batch is not None})
+        self._unseen = self._unseen or any(item.batch is None for item in sent)
         self._tally.sent += weight
         self._progress(self._tally)
         return sent
+
+
+def digest_of(batch: str) -> str:
+    """The archive object's digest at the end of a change batch's id."""
+    return batch.rsplit("/", 1)[-1]

@@ -127,7 +127,6 @@ class Archive:
 
     objects: ObjectStore
     publisher: Publisher
-    archive_bucket: str
     processed_bucket: str
     changes: Queue
 
@@ -179,8 +178,7 @@ class Rows:
         if not rows:
             return
         found = replace(found, rows=rows)
-        key = QuarantineKey.parse(found.key)
-        if key is not None and key.archive_digest in self._sent:
+        if digest_in(found.key) in self._sent:
             yield self._item(found, Verdict.CAME_BACK)
         elif found.replays >= self._wanted.cap:
             yield self._item(found, Verdict.REFUSED)
@@ -202,7 +200,7 @@ class Rows:
             group=Group(PLACE, found.feed, found.rows[0].row.reason_class),
             verdict=verdict,
             batch=None,
-            likeness=found.rows[0].row.object,
+            likeness=digest_in(found.key),
             recent=False,
             weight=len(found.rows),
             what=found,
@@ -257,6 +255,12 @@ def batch_of_rows(original: ChangeBatchData, lines: Sequence[bytes], replays: in
     )
     ref = ObjectRef(bucket=original.object.bucket, key=key, sha256=digest, bytes=len(body), rows=len(lines))
     return ChangeBatch.of(original.model_copy(update={"origin": Origin.REPLAY, "since": None, "object": ref})), body
+
+
+def digest_in(key: str) -> str:
+    """The digest of the archive object whose rows a quarantine object holds; empty where its key tells none."""
+    found = QuarantineKey.parse(key)
+    return "" if found is None else found.archive_digest
 
 
 def _is_loaded(feed: str | None, feeds: Mapping[str, Feed]) -> bool:
