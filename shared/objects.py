@@ -28,13 +28,21 @@ class Found:
     age_seconds: float
 
 
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing shows it: its key and its size in bytes."""
+
+    key: str
+    bytes: int
+
+
 def sha256(body: bytes) -> str:
     """The digest that names an object's bytes, in hex."""
     return hashlib.sha256(body).hexdigest()
 
 
 class ObjectStore:
-    """One S3 client, seen through the four things the pipeline does with it."""
+    """One S3 client, seen through the few things the pipeline does with it."""
 
     def __init__(self, client: Any) -> None:
         """Take a boto3 S3 client."""
@@ -79,13 +87,26 @@ class ObjectStore:
 
     def keys(self, bucket: str, prefix: str, after: str = "") -> Iterator[str]:
         """Keys under a prefix in their order, beginning behind `after`; every page of the listing."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, StartAfter=after)
+        return (entry.key for entry in self.listed(bucket, prefix, after))
+
+    def listed(self, bucket: str, prefix: str, after: str = "") -> Iterator[Listed]:
+        """Keys under a prefix like `keys`, each with its size."""
+        for page in self._pages(Bucket=bucket, Prefix=prefix, StartAfter=after):
+            for entry in page.get("Contents", ()):
+                yield Listed(str(entry["Key"]), int(entry["Size"]))
+
+    def folders(self, bucket: str, prefix: str) -> Iterator[str]:
+        """What follows a prefix up to and with the next slash, each once and in order, without what lies inside."""
+        for page in self._pages(Bucket=bucket, Prefix=prefix, Delimiter="/"):
+            for entry in page.get("CommonPrefixes", ()):
+                yield str(entry["Prefix"]).removeprefix(prefix)
+
+    def _pages(self, **listing: str) -> Iterator[Any]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(**listing)
         try:
-            for page in pages:
-                for entry in page.get("Contents", ()):
-                    yield str(entry["Key"])
+            yield from pages
         except (ClientError, BotoCoreError) as exc:
-            _fail(exc, f"to list {bucket}/{prefix}")
+            _fail(exc, f"to list {listing['Bucket']}/{listing['Prefix']}")
 
     def find(self, bucket: str, key: str) -> Found | None:
         """An object as it is now, or None."""

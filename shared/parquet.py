@@ -2,15 +2,16 @@
 
 Invariant: what `read` gives equals what `write` took, value by value; the file's own types are those of the warehouse
 (INT32, BOOLEAN, VARCHAR, DATE, TIME, DECIMAL). The same columns always give the same bytes, so that a second delivery
-stores the object it stored before.
+stores the object it stored before. Files of one table are also put together to larger ones (`merge`), whose rows say
+where each came from, because the name of the small file said it.
 
 A column in memory is one array: int -> np.int32 (nullable: pandas Int32), bool -> np.bool_, text -> objects of str or
 None, date -> datetime64[D], time -> int64 microseconds since midnight, money -> int64 hundredths; the row hash int64.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache
 from io import BytesIO
@@ -33,6 +34,8 @@ COMPRESSION = "SNAPPY"
 _DIGITS = {"numeric(10, 2)": 10}
 _MOST_DIGITS = 18
 """What an int64 of hundredths holds in full; the warehouse's bare `numeric` has no limit of its own."""
+ROW_GROUP_ROWS = 50_000
+"""Of a merged file, at least: enough that a reader works on vectors, and some 60 MiB of a table with much text."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,26 @@ class Stored:
         return array.astype("int64").view("datetime64[D]") if self.memory == "datetime64[D]" else array
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """Where the rows of a small file came from: their change batch, its position, its snapshot's source clock (UTC)."""
+
+    batch: str
+    generation: int
+    revision: int
+    contract: int
+    """The contract under which the rows were archived."""
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A file of many small ones and the number of its rows."""
+
+    body: bytes
+    rows: int
+
+
 def write(table: type[StarRow], columns: Mapping[str, Array]) -> bytes:
     """A Parquet file of a star table's columns and their row hashes.
 
@@ -86,6 +109,20 @@ def write_keys(table: type[StarRow], keys: npt.NDArray[np.int32]) -> bytes:
 def read_keys(table: type[StarRow], body: bytes) -> npt.NDArray[np.int32]:
     """The keys of a file that `write_keys` made. Raises CorruptObject like `read`, and asks the same of `body`."""
     return cast(npt.NDArray[np.int32], _columns(_stored_key(table), body, table.table)[table.key])
+
+
+def merge(table: type[StarRow], parts: Iterable[tuple[Provenance, dict[str, Array]]], *, deleted: bool) -> Merged:
+    """One Parquet file of what `read` or, of deletions, `read_keys` gave, each row with its provenance, in that order.
+
+    `parts` is taken one by one and never held whole: a row group is written when it has ROW_GROUP_ROWS rows.
+    """
+    stored = (*(_stored_key(table) if deleted else _stored(table)), *_PROVENANCE)
+    groups = _in_groups({**columns, **_said(origin, columns[table.key])} for origin, columns in parts)
+    metadata = _metadata(stored, _frame(stored, {column.name: column.empty(0) for column in stored}))
+    file = BytesIO()
+    frames = (_frame(stored, _joined(stored, group)) for group in groups)
+    writer.write_simple(file, frames, metadata, compression=COMPRESSION, stats=False)
+    return Merged(file.getvalue(), int(metadata.num_rows))
 
 
 @cache
@@ -115,16 +152,66 @@ def _stored_column(column: Column) -> Stored:
     return Stored(column.name, memory, memory, column.nullable)
 
 
+_PROVENANCE = (
+    Stored("_batch", "object", "object"),
+    Stored("_generation", "int32", "int32"),
+    Stored("_revision", "int64", "int64"),
+    Stored("_contract", "int32", "int32"),
+    Stored("_as_of", "int64", "int64", mark=parquet_thrift.ConvertedType.TIMESTAMP_MICROS),
+)
+
+
+def _said(origin: Provenance, keys: Array) -> dict[str, Array]:
+    """The provenance of a small file as columns, one value for all its rows."""
+    clock = np.datetime64(origin.as_of.replace(tzinfo=None), "us").astype("int64")
+    values = (origin.batch, origin.generation, origin.revision, origin.contract, clock)
+    pairs = zip(_PROVENANCE, values, strict=True)
+    return {column.name: np.full(len(keys), value, column.storage) for column, value in pairs}
+
+
+def _in_groups(parts: Iterable[dict[str, Array]]) -> Iterator[list[dict[str, Array]]]:
+    """Parts of together ROW_GROUP_ROWS rows or more; the last ones may have fewer."""
+    group: list[dict[str, Array]] = []
+    rows = 0
+    for part in parts:
+        group.append(part)
+        rows += len(next(iter(part.values())))
+        if rows >= ROW_GROUP_ROWS:
+            yield group
+            group, rows = [], 0
+    if group:
+        yield group
+
+
+def _joined(stored: tuple[Stored, ...], group: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """The columns of all parts, one behind the other."""
+    return {column.name: _concatenated([part[column.name] for part in group]) for column in stored}
+
+
+def _concatenated(arrays: list[Array]) -> Array:
+    if isinstance(arrays[0], np.ndarray):
+        return np.concatenate(arrays)
+    return cast(Array, pd.concat([pd.Series(array, copy=False) for array in arrays]).array)
+
+
 def _file(stored: tuple[Stored, ...], columns: Mapping[str, Array]) -> bytes:
-    frame = pd.DataFrame({column.name: column.series(columns[column.name]) for column in stored}, copy=False)
+    frame, file = _frame(stored, columns), BytesIO()
+    writer.write_simple(file, frame, _metadata(stored, frame), compression=COMPRESSION, stats=False)
+    return file.getvalue()
+
+
+def _frame(stored: tuple[Stored, ...], columns: Mapping[str, Array]) -> pd.DataFrame:
+    return pd.DataFrame({column.name: column.series(columns[column.name]) for column in stored}, copy=False)
+
+
+def _metadata(stored: tuple[Stored, ...], frame: pd.DataFrame) -> Any:
+    """The footer of a file of such frames."""
     nullable = [column.name for column in stored if column.nullable]
     metadata = writer.make_metadata(frame, has_nulls=nullable, object_encoding="utf8")
     metadata.key_value_metadata = []  # pandas' notes would change the bytes with each of its versions
     for element, column in zip(metadata.schema[1:], stored, strict=True):
         _mark(element, column)
-    file = BytesIO()
-    writer.write_simple(file, frame, metadata, compression=COMPRESSION, stats=False)
-    return file.getvalue()
+    return metadata
 
 
 def _mark(element: Any, column: Stored) -> None:

@@ -122,12 +122,25 @@ class MemoryS3:
         assert name == "list_objects_v2"
         return SimpleNamespace(paginate=self._pages)
 
-    def _pages(self, *, Bucket: str, Prefix: str, StartAfter: str = "") -> Iterator[dict[str, Any]]:  # noqa: N803
+    def _pages(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Prefix: str,  # noqa: N803
+        StartAfter: str = "",  # noqa: N803
+        Delimiter: str = "",  # noqa: N803
+    ) -> Iterator[dict[str, Any]]:
         keys = [key for key in self.keys(Bucket) if key.startswith(Prefix) and key > StartAfter]
         if not keys:
             yield {"KeyCount": 0}
+        if Delimiter:
+            rests = [key.removeprefix(Prefix).partition(Delimiter) for key in keys]
+            folders = sorted({f"{Prefix}{name}{end}" for name, end, _ in rests if end})
+            yield {"CommonPrefixes": [{"Prefix": folder} for folder in folders]}
+            return
         for start in range(0, len(keys), PAGE_KEYS):
-            yield {"Contents": [{"Key": key} for key in keys[start : start + PAGE_KEYS]]}
+            page = keys[start : start + PAGE_KEYS]
+            yield {"Contents": [{"Key": key, "Size": len(self._objects[Bucket][key].body)} for key in page]}
 
 
 @dataclass

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from contracts.messages import ObjectRef
 from shared.errors import CheckpointConflict, CorruptObject, QueueUnavailable
-from shared.objects import ObjectStore, sha256
+from shared.objects import Listed, ObjectStore, sha256
 from shared.queues import Queue, QueueDepth
 from tests.attack.stores import Clock, MemoryS3, MemorySqs
 
@@ -93,6 +93,16 @@ def test_keys_are_listed_in_order_behind_one_of_them_and_under_their_own_prefix(
     assert list(stores.objects.keys(stores.bucket, "b/")) == ["b/1", "b/2", "b/3"]
     assert list(stores.objects.keys(stores.bucket, "b/", "b/1")) == ["b/2", "b/3"]
     assert list(stores.objects.keys(stores.bucket, "c/")) == []
+
+
+def test_a_listing_tells_sizes_and_the_folders_of_the_next_step_alone(stores: Stores):
+    for key in ("b/x=1/1", "b/x=1/2", "b/x=2/y/1", "b/3", "bb/x=3/1"):
+        stores.s3.put_object(Bucket=stores.bucket, Key=key, Body=b"four")
+
+    assert list(stores.objects.folders(stores.bucket, "b/x=")) == ["1/", "2/"]
+    assert list(stores.objects.folders(stores.bucket, "b/")) == ["x=1/", "x=2/"]
+    assert list(stores.objects.folders(stores.bucket, "c/")) == []
+    assert list(stores.objects.listed(stores.bucket, "b/x=1/")) == [Listed("b/x=1/1", 4), Listed("b/x=1/2", 4)]
 
 
 def test_more_keys_than_a_page_holds_are_listed_too(stores: Stores):
