@@ -19,6 +19,7 @@ from shared.settings import Settings
 FILE = Path(__file__).parents[2] / "terraform" / "topology.yaml"
 DAY_SECONDS = 24 * 3600
 MINUTE_SECONDS = 60
+HOUR_SECONDS = 3600
 LONGEST_VISIBILITY_SECONDS = 12 * 3600
 """Of a message in SQS; a longer one is refused."""
 
@@ -121,7 +122,7 @@ class Schedule(Part):
 
 
 class Alarm(Part):
-    """One alarm for each resource of a kind, on a metric that AWS itself measures."""
+    """One alarm for each resource of a kind, on a metric that AWS itself measures; the period is the least one."""
 
     over: Literal["queues", "dead_letter_queues", "functions", "schedules"]
     metric: str
@@ -175,6 +176,17 @@ class Topology(Part):
         return self
 
     @model_validator(mode="after")
+    def _alarms_look_back_no_longer_than_cloudwatch_does(self) -> Self:
+        """A day; a week where a period is an hour or more."""
+        for name, alarm in self.alarms.items():
+            for resource in self.alarmed(name):
+                period = self.alarm_period_seconds(name, resource)
+                longest = 7 * DAY_SECONDS if period >= HOUR_SECONDS else DAY_SECONDS
+                if period * alarm.periods > longest:
+                    raise ValueError(f"{name} of {resource} looks back {period * alarm.periods} s, over {longest} s")
+        return self
+
+    @model_validator(mode="after")
     def _visibility_is_one_that_sqs_allows(self) -> Self:
         for name in self.queues:
             if self.visibility_timeout_seconds(name) > LONGEST_VISIBILITY_SECONDS:
@@ -194,6 +206,21 @@ class Topology(Part):
         period = self.schedules[function].every_minutes * MINUTE_SECONDS
         longest = self.functions[function].timeout_seconds - self.rules.shutdown_seconds
         return longest // period * period - self.rules.handover_seconds
+
+    def alarm_period_seconds(self, alarm: str, resource: str) -> int:
+        """What one alarm counts over: the alarm's period, or its scheduled function's where that is longer.
+
+        A function that runs once an hour is silent for an hour, and never fails in three minutes running.
+        """
+        found = self.alarms[alarm]
+        scheduled = found.over in ("functions", "schedules") and resource in self.schedules
+        own = self.schedules[resource].every_minutes * MINUTE_SECONDS if scheduled else 0
+        return max(found.period_seconds, own)
+
+    def alarmed(self, alarm: str) -> tuple[str, ...]:
+        """The resources that an alarm is over; a dead-letter queue goes by its queue's name."""
+        of = {"queues": self.queues, "dead_letter_queues": self.queues, "functions": self.functions}
+        return tuple(of.get(self.alarms[alarm].over, self.schedules))
 
     def name(self, part: str) -> str:
         """Of a queue or function in its account; of a bucket before what makes it unique in the world."""

@@ -81,6 +81,16 @@ def test_the_poller_is_scheduled_every_minute(emulator: Emulator, deployment: De
     assert schedule["Target"]["Arn"].endswith(":function:totes-poller")
 
 
+def test_the_compactor_is_scheduled_every_hour_and_told_the_processed_bucket(
+    emulator: Emulator, deployment: Deployment
+):
+    schedule = emulator.client("scheduler").get_schedule(Name="totes-compactor")
+    told = emulator.client("lambda").get_function_configuration(FunctionName="totes-compactor")["Environment"]
+
+    assert (schedule["ScheduleExpression"], schedule["State"]) == ("rate(60 minutes)", "ENABLED")
+    assert told["Variables"]["TOTES_PROCESSED_BUCKET"] == deployment.buckets["processed"]
+
+
 def test_a_function_described_before_it_is_written_is_not_deployed(emulator: Emulator, deployment: Deployment):
     described = topology().model_dump()
     described["functions"]["unwritten"] = {

@@ -51,6 +51,27 @@ def test_rates_are_spelled_as_eventbridge_spells_them():
     assert (schedule_expression(1), schedule_expression(5)) == ("rate(1 minute)", "rate(5 minutes)")
 
 
+def test_a_schedule_is_silent_only_after_three_of_its_own_periods_and_fifteen_minutes_at_least():
+    alarm, schedules = topology().alarms["schedule_silent"], topology().schedules
+
+    silent_after = {
+        name: topology().alarm_period_seconds("schedule_silent", name) * alarm.periods for name in schedules
+    }
+
+    assert silent_after == {"poller": 15 * 60, "reconciler": 15 * 60, "compactor": 3 * 3600}
+
+
+def test_a_function_that_fails_in_each_run_of_its_schedule_is_told_however_seldom_it_runs():
+    for name, schedule in topology().schedules.items():
+        assert topology().alarm_period_seconds("function_fails", name) >= 60 * schedule.every_minutes
+    assert topology().alarm_period_seconds("function_fails", "loader") == 60
+
+
+def test_what_no_schedule_starts_is_alarmed_over_the_alarm_s_own_period():
+    assert topology().alarmed("messages_parked") == ("changes", "loads")
+    assert topology().alarm_period_seconds("messages_parked", "changes") == 60
+
+
 def test_every_alarm_says_what_to_do():
     assert all(len(alarm.runbook.split()) > 10 for alarm in topology().alarms.values())
 
@@ -77,6 +98,8 @@ def test_every_alarm_says_what_to_do():
         (lambda raw: raw["schedules"].update(nobody={"every_minutes": 1}), "the topology"),
         (lambda raw: raw["schedules"]["poller"].update(every_minutes=0), "every_minutes"),
         (lambda raw: raw["queues"]["loads"].update(retention_hours=1), "retention_hours"),
+        (lambda raw: raw["schedules"]["compactor"].update(every_minutes=4 * 24 * 60), "the topology"),
+        (lambda raw: raw["alarms"]["queue_backs_up"].update(periods=24 * 60 + 1), "the topology"),
     ],
 )
 def test_a_topology_that_breaks_a_rule_is_refused_by_the_place_of_the_rule(change: Change, place: str):
