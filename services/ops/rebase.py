@@ -5,11 +5,8 @@ read whole again, and what the new source lacks is found by the reconciler. Reba
 """
 
 from contracts.feeds import FEEDS
+from services.ops.feeds import moved
 from shared.checkpoint import Checkpoint, CheckpointStore, FeedState
-from shared.errors import CheckpointConflict, PipelineError
-
-TRIES = 20
-"""Against a poller that moves the checkpoint too."""
 
 
 def rebased(checkpoint: Checkpoint) -> Checkpoint:
@@ -28,11 +25,4 @@ def rebased(checkpoint: Checkpoint) -> Checkpoint:
 
 def rebase(store: CheckpointStore) -> int:
     """Move the checkpoint on; the new generation. Raises PipelineError where a poller was always faster."""
-    for _ in range(TRIES):
-        moved = rebased(store.load())
-        try:
-            store.move(moved)
-        except CheckpointConflict:
-            continue
-        return moved.generation
-    raise PipelineError(f"A poller moved the checkpoint {TRIES} times meanwhile: try again.")
+    return moved(store, rebased).generation + 1

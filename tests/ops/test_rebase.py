@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from services.ops.cli import app
-from services.ops.rebase import TRIES, rebase, rebased
+from services.ops.feeds import TRIES
+from services.ops.rebase import rebase, rebased
 from shared.checkpoint import Checkpoint, CheckpointStore, FeedState
 from shared.errors import CheckpointConflict, PipelineError
 from shared.objects import ObjectStore
