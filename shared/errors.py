@@ -33,6 +33,10 @@ class QueueUnavailable(Unavailable):
     """SQS did not acknowledge."""
 
 
+class NotTried(Unavailable):
+    """The invocation was nearly over before the message's turn came: nothing is known against it."""
+
+
 class ContractViolation(PipelineError):
     """This message can never succeed as it is: park it with the reason."""
 

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from pydantic import ValidationError
-
 from contracts.feeds import FEEDS
-from contracts.messages import ENVELOPE, ArchiveKey, ChangeBatch, LoadBatch
+from contracts.messages import ENVELOPE, ArchiveKey, change_batch_id
 from shared.bookkeeping import LOADED_BATCHES
 from shared.objects import ObjectStore
 from shared.postgres import Connection, rows_of
@@ -61,9 +59,8 @@ class Recovery:
 
     def parked(self) -> set[str]:
         """Change batches whose message, or whose load batch's message, lies in a dead-letter queue."""
-        return {
-            batch for client, url in self.dead_letters for body in peek(client, url) for batch in change_batch(body)
-        }
+        bodies = (body for client, url in self.dead_letters for body in peek(client, url))
+        return {batch for body in bodies if (batch := change_batch_id(body)) is not None}
 
     def _archived(self) -> Iterator[Archived]:
         for feed in FEEDS.values():
@@ -76,18 +73,7 @@ class Recovery:
     def _envelope(self, archived: Archived) -> str | None:
         """The change batch's message as it was sent, None if the object is not one of the pipeline's."""
         found = self.objects.metadata(self.archive, archived.key).get(ENVELOPE, "")
-        return found if list(change_batch(found)) == [archived.batch] else None
-
-
-def change_batch(body: str) -> Iterator[str]:
-    """The id of the change batch that a message is or comes from; none for a body that is no message of ours."""
-    for model in (ChangeBatch, LoadBatch):
-        try:
-            message = model.model_validate_json(body)
-        except ValidationError:
-            continue
-        yield message.id if isinstance(message, ChangeBatch) else message.data.change_batch
-        return
+        return found if change_batch_id(found) == archived.batch else None
 
 
 def peek(client: Any, url: str) -> list[str]:

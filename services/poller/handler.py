@@ -6,21 +6,23 @@ one after a death takes over from the checkpoint. Errors are raised, so that the
 
 import time
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 import boto3
 
 from contracts.feeds import FEEDS
+from services.poller.measured import measured
 from services.poller.poller import Adapters, Poller, as_answer
 from shared.archive import Publisher
 from shared.checkpoint import CheckpointStore
+from shared.invocation import Context, seconds_left, utc_now
 from shared.objects import ObjectStore
 from shared.postgres import Connection
 from shared.queues import Queue
 from shared.secrets import Secrets, connect_by_secret
 from shared.settings import Settings
-from shared.telemetry import emit_seconds, logger
+from shared.telemetry import emit, logger
 from shared.totesys.session import Source
 
 OWNER = f"poller-{uuid4()}"
@@ -29,19 +31,15 @@ STOP_BEFORE_SECONDS = 10.0
 """Before the function's own end: longer than one feed's turn takes, so that a turn is never cut."""
 
 
-class Context(Protocol):
-    """What is used of Lambda's context."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the invocation is ended by force."""
-
-
 def handler(event: object, context: Context) -> dict[str, Any]:  # noqa: ARG001 - the schedule's event says nothing
     """Poll until the lifetime or the invocation is nearly over; what was done."""
     poller = _poller()
-    left = context.get_remaining_time_in_millis() / 1000 - STOP_BEFORE_SECONDS
-    summary = poller.run(min(Settings().poll_lifetime_seconds, left), time.sleep)
-    emit_seconds("poller", "look_back_seconds", summary.look_back_seconds)
+    left = seconds_left(context) - STOP_BEFORE_SECONDS
+    try:
+        summary = poller.run(min(Settings().poll_lifetime_seconds, left), time.sleep)
+    finally:
+        for feed, values in measured(poller.summary, poller.checkpoint, utc_now()).items():
+            emit("poller", values, of=feed)
     return as_answer(summary, poller.checkpoint)
 
 

@@ -22,7 +22,7 @@ from shared.postgres import Connection
 from shared.queues import Queue
 from shared.secrets import Secrets, connect_by_secret
 from shared.settings import Settings
-from shared.telemetry import logger
+from shared.telemetry import emit, logger
 from shared.totesys.session import Source
 
 APPLICATION_NAME = "totes-reconciler"
@@ -32,7 +32,11 @@ Connect = Callable[..., Connection]
 
 def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 - the schedule's event says nothing
     """Reconcile for one budget of time, from where the last run had come to; what was found and done."""
-    return _reconciler().run().as_answer()
+    report = _reconciler().run()
+    for feed, totals in report.feeds.items():
+        found = {"drift_rows": totals.drift, "repaired_rows": totals.repaired}
+        emit("reconciler", {name: rows for name, rows in found.items() if rows}, of=feed)
+    return report.as_answer()
 
 
 @cache

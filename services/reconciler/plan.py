@@ -94,6 +94,11 @@ class Totals:
         return Totals(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
     @property
+    def repaired(self) -> int:
+        """Rows and deletions sent."""
+        return self.changed + self.deleted + self.restored
+
+    @property
     def drift(self) -> int:
         """Differences that had to be mended."""
         return self.missing + self.stale + self.extra + self.damaged

@@ -4,49 +4,43 @@ Invariant: importing this connects to nothing; the adapters are built at the fir
 environment's life. A second delivery of an event is handled like the first.
 """
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import boto3
 
 from services.transform.transform import Transform
-from shared.consumer import Answer, Event, consume
+from shared.consumer import Answer, Consumer, Event
+from shared.invocation import Context, seconds_left
 from shared.objects import ObjectStore
 from shared.queues import Queue
 from shared.settings import Settings
-from shared.telemetry import Logger, logger
+from shared.telemetry import logger
+
+RESERVE_SECONDS = 20.0
+"""A page of 10,000 rows takes one; more where S3 has to be asked again. A third of the function's timeout."""
 
 
-@dataclass(frozen=True)
-class Composition:
-    """The service with the adapters its batch loop needs."""
-
-    transform: Transform
-    changes: Queue
-    dead_letters: Queue
-    log: Logger
-
-
-def handler(event: Event, _context: Any) -> Answer:
+def handler(event: Event, context: Context) -> Answer:
     """Handle one event of the queue `changes` (ReportBatchItemFailures must be set)."""
-    parts = composition()
-    return consume(event, parts.transform.handle, queue=parts.changes, dead_letters=parts.dead_letters, log=parts.log)
+    return composition().consume(event, lambda: seconds_left(context))
 
 
 @cache
-def composition() -> Composition:
+def composition() -> Consumer:
     """Build the service from its settings."""
     return compose(Settings(), s3=boto3.client("s3"), sqs=boto3.client("sqs"))
 
 
-def compose(settings: Settings, *, s3: Any, sqs: Any) -> Composition:
+def compose(settings: Settings, *, s3: Any, sqs: Any) -> Consumer:
     """Build the service on the clients given."""
     log = logger("transform", settings.log_level)
     loads = Queue(sqs, settings.loads_queue_url)
-    return Composition(
-        transform=Transform(ObjectStore(s3), processed_bucket=settings.processed_bucket, loads=loads, log=log),
-        changes=Queue(sqs, settings.changes_queue_url),
+    service = Transform(ObjectStore(s3), processed_bucket=settings.processed_bucket, loads=loads, log=log)
+    return Consumer(
+        service.handle,
+        queue=Queue(sqs, settings.changes_queue_url),
         dead_letters=Queue(sqs, settings.dead_letter_queue_url),
         log=log,
+        reserve_seconds=RESERVE_SECONDS,
     )

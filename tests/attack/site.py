@@ -22,7 +22,7 @@ from services.reconciler.warehouse import Warehouse
 from services.transform.transform import Transform
 from shared.archive import Publisher
 from shared.checkpoint import CheckpointStore
-from shared.consumer import consume
+from shared.consumer import Consumer
 from shared.errors import CheckpointConflict, Unavailable
 from shared.objects import ObjectStore
 from shared.postgres import Connection, Dsn, connect
@@ -55,6 +55,8 @@ SMALL = {
 }
 ONE_POLL_SECONDS = 0.5
 """Less than the interval between two polls: one, and what it begins is read to its end."""
+ONE_INVOCATION_SECONDS = 60.0
+"""Time enough: an attack ends a service at a call, not at a time."""
 MOST_MESSAGES = 10
 """In one event."""
 MOST_ROUNDS = 200
@@ -282,9 +284,11 @@ class Site:
         return self._consuming(made.handle, Queue(sqs, LOADS), Queue(sqs, LOADS_DLQ))
 
     def _consuming(self, handle: Any, queue: Queue, dead_letters: Queue) -> Callable[..., object]:
+        consumer = Consumer(handle, queue, dead_letters, LOG, reserve_seconds=0, draw=lambda: 0.0)
+
         def run(messages: Sequence[Message], deaf: bool) -> None:
             received = [self.sqs.take(one) for one in messages]
-            answer = consume(_event(received), handle, queue=queue, dead_letters=dead_letters, log=LOG)
+            answer = consumer.consume(_event(received), lambda: ONE_INVOCATION_SECONDS)
             kept = {one["itemIdentifier"] for one in answer["batchItemFailures"]}
             for one in received:
                 if one["MessageId"] not in kept and not deaf:

@@ -19,6 +19,7 @@ from contracts.messages import (
     Origin,
     Position,
     archive_key,
+    change_batch_id,
 )
 
 NOW = datetime(2024, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -167,3 +168,9 @@ def test_a_key_names_the_batch_its_page_and_its_clock(page, revision, as_of, ope
 def test_another_key_names_nothing():
     assert ArchiveKey.parse("sales_order/anything.tsv.gz") is None
     assert ArchiveKey.parse("") is None
+
+
+def test_a_body_names_the_change_batch_that_it_is_or_comes_from():
+    assert change_batch_id(change().body()) == change().id
+    assert change_batch_id(load().body()) == change().id
+    assert [change_batch_id(body) for body in ("", "{}", "no json", '{"id": "x"}')] == [None] * 4

@@ -12,9 +12,9 @@ import pytest
 
 from contracts.messages import LoadBatch, Origin
 from contracts.star import DimStaff, FactSalesOrder
-from services.loader import handler as module
 from services.loader.handler import Loader, compose, handler
 from shared.consumer import Answer
+from shared.errors import NotTried
 from shared.objects import ObjectStore
 from shared.telemetry import logger
 from tests.conftest import Aws
@@ -22,6 +22,13 @@ from tests.loader.conftest import LOADER, SCHEMA, Fault, Star
 from tests.loader.rows import AS_OF, SALE, STAFF, Made, at, changed, deleted
 
 _messages = count(1)
+
+
+class Invocation:
+    """An invocation with time enough."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 120_000
 
 
 @dataclass
@@ -60,7 +67,7 @@ class Function:
     def deliver(self, event: dict[str, Any] | None = None) -> list[str]:
         """Call the function; the bodies of the messages it handed back."""
         event = event or self.event()
-        answer: Answer = handler(event, None)
+        answer: Answer = handler(event, Invocation())
         kept = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         for record in event["Records"]:
             if record["messageId"] not in kept:
@@ -273,16 +280,26 @@ def test_a_store_that_fails_for_one_object_lets_the_others_load(function: Functi
     assert function.star.rows("SELECT sales_order_id FROM fact_sales_order") == [[2]]
 
 
-def test_a_message_received_before_is_tried_alone_and_after_all_others(function: Function) -> None:
+def test_a_message_received_before_has_a_transaction_of_its_own(function: Function) -> None:
     function.send(sale(1, 10), sale(2, 10), sale(3, 10), changed(DimStaff, [STAFF], at(1, 10)).stored())
     event = function.event()
     event["Records"][0]["attributes"]["ApproximateReceiveCount"] = "3"
-    event["Records"][1]["attributes"]["ApproximateReceiveCount"] = "2"
 
-    found = module.groups(module.read_message(delivery) for delivery in module_deliveries(event))
+    assert function.deliver(event) == []
 
-    assert found[0][0].batch.data.star_table == "dim_staff"
-    assert [[item.delivery.receive_count for item in group] for group in found] == [[1], [1], [2], [3]]
+    shared = function.star.rows("SELECT star_table, count(*) FROM _load_batch GROUP BY star_table, xmin::text")
+    assert sorted(shared) == [["dim_staff", 1], ["fact_sales_order", 1], ["fact_sales_order", 2]]
+
+
+def test_groups_are_loaded_dimensions_first_and_only_while_there_is_time(function: Function) -> None:
+    function.send(sale(1, 10), changed(DimStaff, [STAFF], at(1, 10)).stored(), sale(2, 10))
+    time = iter([True, False])
+    loader = Loader(ObjectStore(function.aws.s3), function.star.warehouse(), logger("loader", "INFO"))
+
+    failures = loader.handle(module_deliveries(function.event()), lambda: next(time))
+
+    assert [type(error) for error in failures.values()] == [NotTried, NotTried]
+    assert function.star.rows("SELECT star_table FROM _load_batch") == [["dim_staff"]]
 
 
 def test_the_loader_is_known_by_its_name_and_keeps_its_session(function: Function) -> None:

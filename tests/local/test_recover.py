@@ -18,7 +18,7 @@ from contracts.messages import (
     archive_key,
 )
 from services.loader.migrate import migrate
-from services.local.recover import Recovery, change_batch, peek
+from services.local.recover import Recovery, peek
 from shared.objects import ObjectStore, sha256
 from shared.postgres import Connection
 from shared.queues import Queue
@@ -121,7 +121,3 @@ def test_a_second_recovery_sends_the_same_batches_and_no_other(aws: Aws, recover
     assert (recovery.republish(), recovery.republish()) == (4, 4)
 
     assert sent(aws) == sorted(lost * 2)
-
-
-def test_a_body_that_is_no_message_names_no_batch():
-    assert list(change_batch("{}")) == list(change_batch("")) == []

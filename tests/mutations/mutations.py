@@ -58,7 +58,8 @@ RIVAL_LOADERS = (
 )
 
 PUBLISH = """\
-        self._publisher.publish(turn.feed, page, state.page, self._circumstances(turn))
+        batch = self._publisher.publish(turn.feed, page, state.page, self._circumstances(turn))
+        self._log.info("published", batch=batch.id, origin=turn.origin, rows=len(page.hashes))
         counted = {"page": state.page + 1, "rows_captured": state.rows_captured + len(page.hashes)}
         self._set(turn.feed, after(state).model_copy(update=counted | self._position(turn)))
         self._move()
@@ -67,7 +68,8 @@ PUBLISH_LATE = """\
         counted = {"page": state.page + 1, "rows_captured": state.rows_captured + len(page.hashes)}
         self._set(turn.feed, after(state).model_copy(update=counted | self._position(turn)))
         self._move()
-        self._publisher.publish(turn.feed, page, state.page, self._circumstances(turn))
+        batch = self._publisher.publish(turn.feed, page, state.page, self._circumstances(turn))
+        self._log.info("published", batch=batch.id, origin=turn.origin, rows=len(page.hashes))
 """
 HEADS_END = """\
  WHERE t.head AND {_has_no_row(fact)}

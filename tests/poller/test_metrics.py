@@ -1,17 +1,18 @@
 """How far back a poll must read is seen before it is felt: as a metric, and in `totes status`."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.poller import reading
-from shared.checkpoint import Horizon
-from shared.telemetry import emit_seconds
+from services.poller.measured import measured
+from services.poller.poller import Summary
+from shared.checkpoint import Checkpoint, FeedState, Horizon
 from tests.conftest import Aws, Source
 from tests.poller.archived import receive
 from tests.poller.conftest import Bench, design
 from tests.poller.test_handler import Context, environment, handler
+from tests.shared.emf import metrics_in
 
 __all__ = ["environment"]
 
@@ -86,29 +87,7 @@ def test_a_transaction_open_for_an_hour_stalls_no_feed_and_its_age_is_seen_to_gr
     assert poller.run(1, bench.clock.sleep).look_back_seconds["design"] < HOUR.total_seconds()
 
 
-def emitted(printed: str) -> dict[tuple[str, ...], float]:
-    """Metric lines by service and feed."""
-    lines = [json.loads(line) for line in printed.splitlines() if "_aws" in line]
-    assert {line["_aws"]["CloudWatchMetrics"][0]["Namespace"] for line in lines} <= {"totes"}
-    found = {}
-    for line in lines:
-        [dimensions] = line["_aws"]["CloudWatchMetrics"][0]["Dimensions"]
-        found[tuple(line[name] for name in ("service", "feed") if name in dimensions)] = line["look_back_seconds"][0]
-    assert len(found) == len(lines)
-    return found
-
-
-def test_each_feed_has_a_line_and_the_greatest_of_all_has_one(capsys: pytest.CaptureFixture[str]):
-    emit_seconds("poller", "look_back_seconds", {"design": 2.5, "payment": 3600.0})
-
-    assert emitted(capsys.readouterr().out) == {
-        ("poller",): 3600.0,
-        ("poller", "design"): 2.5,
-        ("poller", "payment"): 3600.0,
-    }
-
-
-def test_an_invocation_emits_once_however_often_it_polls(
+def test_an_invocation_measures_each_feed_once_however_often_it_polls(
     environment: Aws, totesys: Source, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("TOTES_POLL_LIFETIME_SECONDS", "1")
@@ -117,15 +96,40 @@ def test_an_invocation_emits_once_however_often_it_polls(
     handler.handler({}, Context(900))
     capsys.readouterr()
     polls = handler.handler({}, Context(900))["polls"]
-    found = emitted(capsys.readouterr().out)
+    found = metrics_in(capsys.readouterr().out)
 
+    feeds = set(handler._poller().checkpoint.feeds)
     assert polls > 1
-    assert len(found) == len(handler._poller().checkpoint.feeds) + 1
+    for name in ("look_back_seconds", "as_of_age_seconds"):
+        assert {(feed, len(found[name, "poller", feed])) for feed in feeds} == {(feed, 1) for feed in feeds}
+        assert len(found[name, "poller", ""]) == len(feeds)
+    assert not any(name == "rows_captured" for name, _, _ in found), "an idle feed emits no rows"
 
 
-def test_the_embedded_stack_emits_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+def test_captured_rows_are_counted_by_feed(
+    environment: Aws, totesys: Source, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("TOTES_POLL_LIFETIME_SECONDS", "2")
+    with totesys.connect() as connection:
+        design(connection, 1)
+        design(connection, 2)
 
-    emit_seconds("poller", "look_back_seconds", {"design": 2.5})
+    handler.handler({}, Context(900))
 
-    assert capsys.readouterr().out == ""
+    found = metrics_in(capsys.readouterr().out)
+    assert {name: values for name, values in found.items() if name[0] == "rows_captured"} == {
+        ("rows_captured", "poller", ""): [2],
+        ("rows_captured", "poller", "design"): [2],
+    }
+
+
+def test_the_age_of_a_feed_grows_from_its_as_of_although_nothing_was_polled():
+    checkpoint = Checkpoint(feeds={"design": FeedState(as_of=NOON), "payment": FeedState()})
+
+    found = measured(Summary(owner=True), checkpoint, NOON + HOUR)
+
+    assert found == {"design": {"as_of_age_seconds": 3600}, "payment": {}}
+
+
+def test_a_poller_that_was_not_the_owner_measures_nothing():
+    assert measured(Summary(), Checkpoint(feeds={"design": FeedState(as_of=NOON)}), NOON) == {}

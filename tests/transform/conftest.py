@@ -10,7 +10,6 @@ from botocore.exceptions import EndpointConnectionError
 
 from contracts.messages import ChangeBatch, LoadBatch
 from services.transform.handler import compose
-from shared.consumer import consume
 from shared.settings import Settings
 from tests.conftest import Aws
 from tests.shared.duck import View, view
@@ -70,11 +69,9 @@ class Pipeline:
             loads_queue_url=self.aws.loads,
             dead_letter_queue_url=self.aws.changes_dlq,
         )
-        parts = compose(settings, s3=Client(self.aws.s3, calls), sqs=Client(self.aws.sqs, calls))
+        consumer = compose(settings, s3=Client(self.aws.s3, calls), sqs=Client(self.aws.sqs, calls))
         event = self.event([batch if isinstance(batch, str) else batch.body() for batch in batches], receives)
-        answer = consume(
-            event, parts.transform.handle, queue=parts.changes, dead_letters=parts.dead_letters, log=parts.log
-        )
+        answer = consumer.consume(event, lambda: 60.0)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def event(self, bodies: Sequence[str], receives: int = 1) -> dict[str, Any]:
