@@ -124,7 +124,7 @@ class OpenQuarantine:
         self._counted: dict[tuple[str, ...], int] = {}
         """Quarantine object and its markers -> its open rows; none of these objects ever changes."""
 
-    def keys(
+    def listed(
         self, feed: str | None = None, *, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[QuarantineKey]:
         """The quarantine objects of a feed or of all, by their snapshots' clock, by listing alone."""
@@ -143,7 +143,7 @@ class OpenQuarantine:
     ) -> Iterator[OpenObject]:
         """The open rows, an object at a time. Raises CorruptObject, ObjectStoreUnavailable."""
         folder, markers = "", list[str]()
-        for found in self.keys(feed, since=since, until=until):
+        for found in self.listed(feed, since=since, until=until):
             if _folder(found.key) != folder:
                 folder = _folder(found.key)
                 markers = list(self._objects.keys(self._bucket, f"{REPLAYED}/{folder}/"))
@@ -163,7 +163,7 @@ class OpenQuarantine:
         counted, markers = Counter[str](), defaultdict[str, list[str]](list)
         for key in self._objects.keys(self._bucket, f"{REPLAYED}/"):
             markers[_folder(key)].append(key)
-        for found in self.keys():
+        for found in self.listed():
             own = _own(found, markers[_folder(found.key)])
             state = (found.key, *own)
             if state not in self._counted:

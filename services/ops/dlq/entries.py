@@ -7,6 +7,7 @@ rows of one quarantine object follow each other.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeAlias
 
@@ -20,13 +21,37 @@ Lying: TypeAlias = Parked | OpenRow
 """A parked message or a quarantined row."""
 
 
+@dataclass
+class Entries:
+    """What was found, to be gone through once."""
+
+    found: Iterator[Lying]
+    looks: list[Browse] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Lying]:
+        """One after the other."""
+        return self.found
+
+    @property
+    def complete(self) -> bool:
+        """Whether every queue that was begun was gone through to its end."""
+        return all(look.complete for look in self.looks)
+
+
 @contextmanager
 def looking(
     places: Places, wanted: Filter, *, limit: int | None = None, wait: Callable[[float], None] = time.sleep
-) -> Iterator[Iterator[Lying]]:
+) -> Iterator[Entries]:
     """What is wanted, queue by queue and then the quarantine; at the end of the block all of it is visible again."""
-    with ExitStack() as looks:
-        yield islice(_entries(places, wanted, looks, wait), limit)
+    with ExitStack() as stack:
+        looks: list[Browse] = []
+
+        def open_look(name: str) -> Browse:
+            look = stack.enter_context(Browse(name, places.queues[name].dead_letters, wait=wait))
+            looks.append(look)
+            return look
+
+        yield Entries(islice(_entries(places, wanted, open_look), limit), looks)
 
 
 def quarantined(places: Places, wanted: Filter) -> Iterator[OpenRow]:
@@ -35,11 +60,10 @@ def quarantined(places: Places, wanted: Filter) -> Iterator[OpenRow]:
     return (row for row in rows if wanted.matches(row))
 
 
-def _entries(places: Places, wanted: Filter, looks: ExitStack, wait: Callable[[float], None]) -> Iterator[Lying]:
-    for name, queue in places.queues.items():
+def _entries(places: Places, wanted: Filter, open_look: Callable[[str], Browse]) -> Iterator[Lying]:
+    for name in places.queues:
         if wanted.looks_at(name):
-            look = looks.enter_context(Browse(name, queue.dead_letters, wait=wait))
-            yield from (message for message in look if wanted.matches(message))
+            yield from (message for message in open_look(name) if wanted.matches(message))
     if wanted.looks_at(PLACE):
         yield from quarantined(places, wanted)
 

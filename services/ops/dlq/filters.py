@@ -43,7 +43,10 @@ class Entry(Protocol):
 
 @dataclass(frozen=True)
 class Filter:
-    """Conditions; an empty one is none. An id may be shortened to any prefix, and `since` and `until` are included."""
+    """Conditions; an empty one is none. `since` and `until` are included.
+
+    An id may be shortened: `c-3f` is every message of changes whose id begins so, `q-3f2a91b0` every row of an object.
+    """
 
     queues: tuple[str, ...] = ()
     feeds: tuple[str, ...] = ()
@@ -58,7 +61,7 @@ class Filter:
             _among(entry.queue, self.queues)
             and _among(entry.feed, self.feeds)
             and _among(entry.cause, self.causes)
-            and (not self.ids or entry.id.startswith(self.ids))
+            and (not self.ids or any(names(each, entry.id) for each in self.ids))
             and (self.since is None or self.since <= entry.at)
             and (self.until is None or entry.at <= self.until)
         )
@@ -74,6 +77,11 @@ class Filter:
         moments = {"since": self.since, "until": self.until}
         words += [f"--{name} {moment.isoformat()}" for name, moment in moments.items() if moment is not None]
         return " ".join(words) or "everything"
+
+
+def names(shortened: str, whole: str) -> bool:
+    """Whether an id that may be shortened means this one. A row's number is never shortened: 1 does not mean 12."""
+    return whole == shortened or (whole.startswith(shortened) and shortened.count("-") <= 1)
 
 
 def filter_of(

@@ -1,14 +1,23 @@
 """Dead-letter queues and a quarantine on emulated AWS, filled as the pipeline fills them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from contracts.messages import ENVELOPE, ChangeBatch, LoadBatch
+from services.loader.warehouse import Warehouse
 from services.ops.dlq.browse import Browse
+from services.ops.dlq.places import Places
+from services.ops.status import WorkQueue
+from services.transform.transform import Workshop
+from shared.errors import WarehouseUnavailable
+from shared.objects import ObjectStore
+from shared.postgres import Dsn, connect
 from shared.queues import Queue
 from tests.conftest import Aws
+from tests.transform.archived import changed
 
 
 @dataclass
@@ -55,3 +64,69 @@ class DeadLetters:
 @pytest.fixture
 def dead_letters(aws: Aws) -> Mapping[str, DeadLetters]:
     return {name: DeadLetters(aws, name) for name in ("changes", "loads")}
+
+
+def no_warehouse() -> Any:
+    raise WarehouseUnavailable("The warehouse is away.")
+
+
+@dataclass
+class Site:
+    """An installation: what is parked and quarantined there gets there by the pipeline's own code."""
+
+    aws: Aws
+    places: Places
+
+    def archive(self, batch: ChangeBatch, body: bytes) -> ChangeBatch:
+        ref = batch.data.object
+        metadata = {"sha256": ref.sha256, ENVELOPE: batch.body()}
+        self.aws.s3.put_object(Bucket=ref.bucket, Key=ref.key, Body=body, Metadata=metadata)
+        return batch
+
+    def transform(self, batch: ChangeBatch, body: bytes) -> LoadBatch | None:
+        """Archive a batch and store what the transform makes of it; the load batch it would send."""
+        return Workshop(self.places.objects, self.aws.processed).build(self.archive(batch, body)).load_batch
+
+    def quarantine(self, feed: str, lines: Any, **envelope: Any) -> ChangeBatch:
+        """Archive a batch of rows and transform it, so that the bad ones are quarantined."""
+        batch, body = changed(feed, lines, **envelope)
+        self.transform(batch, body)
+        return batch
+
+    def park(self, name: str, body: str, **attributes: str) -> None:
+        DeadLetters(self.aws, name).park(body, **attributes)
+
+    def redrive(self, name: str, body: str) -> None:
+        DeadLetters(self.aws, name).redrive(body)
+
+
+def site_at(aws: Aws, open_session: Any = no_warehouse, schema: str = "warehouse") -> Site:
+    queues = {
+        name: WorkQueue(Queue(aws.sqs, getattr(aws, name)), Queue(aws.sqs, getattr(aws, f"{name}_dlq")))
+        for name in ("changes", "loads")
+    }
+    warehouse = Warehouse(open_session, schema, sleep=Waits())
+    return Site(aws, Places(ObjectStore(aws.s3), aws.archive, aws.processed, queues, warehouse))
+
+
+@pytest.fixture
+def site(aws: Aws) -> Site:
+    """Without a warehouse."""
+    return site_at(aws)
+
+
+@pytest.fixture
+def whole_site(aws: Aws, warehouse_dsn: str) -> Iterator[Site]:
+    """With a migrated warehouse."""
+
+    def open_session() -> Any:
+        return connect(
+            Dsn.parse(warehouse_dsn),
+            application_name="totes dlq test",
+            statement_timeout_seconds=60,
+            lock_timeout_seconds=5,
+        )
+
+    made = site_at(aws, open_session)
+    yield made
+    made.places.warehouse.close()
