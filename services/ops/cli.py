@@ -27,6 +27,7 @@ from services.ops.command import (
     WarehouseDsn,
     option,
 )
+from services.ops.dlq.cli import dlq
 from services.ops.options import UpOptions
 from shared.errors import ConfigurationError, PipelineError, Unavailable
 
@@ -269,6 +270,7 @@ def reconcile(
 cli_trace.register(app)
 cli_feeds.register(app)
 cli_compact.register(app)
+app.add_typer(dlq, name="dlq")
 
 
 def _exit_code(error: PipelineError) -> int:
