@@ -1,0 +1,172 @@
+"""Composition of an examination: look at each side, decide, go on whatever one of them says.
+
+Invariant: it only reads. A side that does not answer is one finding that fails, and its other checks are left out, so
+that a report is as long as there is something to know.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from services.local.description import StackDescription
+from services.local.topology import Topology, topology
+from services.ops.doctor import databases, resources, running, servers
+from services.ops.doctor.account import Account
+from services.ops.doctor.findings import Examination, Finding, fail
+from services.ops.doctor.looking import Clock, SourceFacts, WarehouseFacts, look_at_source, look_at_warehouse
+from services.ops.running import checkpoints_of
+from services.poller.reading import horizons, newest
+from shared.checkpoint import Checkpoint, CheckpointStore
+from shared.errors import PipelineError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The databases to look at; None where one is not to be looked at."""
+
+    source_dsn: str | None
+    warehouse_dsn: str | None
+    source_schema: str
+    warehouse_schema: str
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What runs between them: the account's resources, the poller's checkpoint, the folder of the state."""
+
+    account: Account
+    checkpoints: CheckpointStore
+    state_dir: Path
+
+
+def stack_of(description: StackDescription, deployed: Topology | None = None) -> Stack:
+    """A running stack, as its description says."""
+    return Stack(
+        account=Account(
+            clients=description,
+            topology=deployed or topology(),
+            buckets=description.buckets,
+            queues=description.queues,
+            dead_letter_queues=description.dead_letter_queues,
+            embedded=True,
+        ),
+        checkpoints=checkpoints_of(description),
+        state_dir=description.state_dir,
+    )
+
+
+def examine(named: Databases, stack: Stack | None, now: Clock) -> Examination:
+    """Look at all of it."""
+    findings: list[Finding] = []
+    checkpoint, silent_seconds = _checkpoint(stack, findings)
+    source = _source(named, open_since(checkpoint), now, findings)
+    warehouse = _warehouse(named, now, findings)
+    findings += [*of_source(source, named.source_schema), *of_warehouse(warehouse, named.warehouse_schema)]
+    findings += servers.of_clocks(
+        None if source is None else source.session, None if warehouse is None else warehouse.session
+    )
+    account = None if stack is None else _attempt(lambda: list(of_account(stack.account)), "account", findings)
+    findings += account or ()
+    if stack is not None:
+        free = shutil.disk_usage(stack.state_dir).free
+        facts = running.Running(checkpoint, silent_seconds, free, str(stack.state_dir))
+        findings += of_running(facts, answers=account is not None)
+    reached = any(side is not None for side in (source, warehouse, account))
+    return Examination(tuple(findings), reached)
+
+
+def open_since(checkpoint: Checkpoint) -> Mapping[str, datetime]:
+    """Virtual id of each transaction the poller met last -> the earliest moment it may have begun."""
+    last = newest(horizons(checkpoint))
+    return {} if last is None else last.open
+
+
+def of_source(facts: SourceFacts | None, schema: str) -> Iterator[Finding]:
+    """Every finding about the source."""
+    if facts is None:
+        return
+    yield from servers.of_login("source", facts.session)
+    yield servers.of_encryption("source", facts.session)
+    yield from databases.of_catalog(facts.catalog)
+    yield databases.of_write(facts.write, schema, facts.session.dsn.user)
+    yield from databases.of_indexes(facts.tables, schema)
+    yield from servers.of_statistics(facts.session)
+    yield servers.of_transactions(facts.open)
+    yield servers.of_connections("source", facts.session)
+
+
+def of_warehouse(facts: WarehouseFacts | None, schema: str) -> Iterator[Finding]:
+    """Every finding about the warehouse."""
+    from services.loader.migrate import revisions
+
+    if facts is None:
+        return
+    login = facts.session.dsn
+    yield from servers.of_login("warehouse", facts.session)
+    yield servers.of_encryption("warehouse", facts.session)
+    yield from databases.of_warehouse(facts.server, login, schema)
+    if facts.rights is not None:
+        known = revisions()
+        yield databases.of_rights(facts.rights, login.user, schema)
+        if facts.rights.usable:
+            yield databases.of_migrations(facts.rights, newest=known[-1], known=frozenset(known))
+        yield from databases.of_heartbeat(facts.rights)
+    yield servers.of_connections("warehouse", facts.session)
+
+
+def of_account(account: Account) -> Iterator[Finding]:
+    """Every finding about the resources. Raises Unavailable where the account does not answer."""
+    deployed = account.topology
+    for name in deployed.buckets:
+        yield resources.of_bucket(deployed, name, account.bucket(name), embedded=account.embedded)
+    for name in deployed.queues:
+        yield from resources.of_queue(deployed, name, account.queue(name))
+    for name in deployed.functions:
+        yield from resources.of_function(deployed, name, account.function(name))
+    alarms, topics = account.alarms()
+    yield from resources.of_alarms(deployed, alarms, embedded=account.embedded)
+    yield from resources.of_topics(topics, embedded=account.embedded)
+
+
+def of_running(facts: running.Running, *, answers: bool) -> Iterator[Finding]:
+    """Every finding about what runs; of an account that does not answer, the disk alone can be told."""
+    if answers:
+        yield running.of_poller(facts)
+        yield from running.of_feeds(facts.checkpoint)
+    yield running.of_disk(facts)
+
+
+def _checkpoint(stack: Stack | None, findings: list[Finding]) -> tuple[Checkpoint, float]:
+    """The poller's memory and the seconds since it moved; an empty one where it cannot be read."""
+    found = None if stack is None else _attempt(stack.checkpoints.load_with_age, "poller", findings)
+    return found or (Checkpoint(), 0.0)
+
+
+def _source(
+    named: Databases, first_seen: Mapping[str, datetime], now: Clock, findings: list[Finding]
+) -> SourceFacts | None:
+    dsn, schema = named.source_dsn, named.source_schema
+    if dsn is None:
+        return None
+    return _attempt(lambda: look_at_source(dsn, schema, first_seen, now), "source: login", findings)
+
+
+def _warehouse(named: Databases, now: Clock, findings: list[Finding]) -> WarehouseFacts | None:
+    dsn, schema = named.warehouse_dsn, named.warehouse_schema
+    if dsn is None:
+        return None
+    return _attempt(lambda: look_at_warehouse(dsn, schema, now), "warehouse: login", findings)
+
+
+def _attempt(look: Callable[[], T], check: str, findings: list[Finding]) -> T | None:
+    """What a look finds; one that could not be taken is itself a finding."""
+    try:
+        return look()
+    except PipelineError as exc:
+        findings.append(fail(check, str(exc), "Mend this first; what could not be looked at is left out here."))
+        return None

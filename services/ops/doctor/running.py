@@ -1,0 +1,66 @@
+"""What the facts about a running pipeline mean: who polls, which feeds stand still, how much room there is. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.local.stack import NEEDED_BYTES
+from services.ops.doctor.findings import Finding, fail, fine, warn
+from services.ops.status import SILENT_SECONDS
+from shared.checkpoint import Checkpoint, FeedState
+
+ROOM_BYTES = 2**30
+"""Less than this, and a busy day of an embedded stack may fill the disk."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running pipeline: its checkpoint, the seconds since that moved, and the free bytes of its state folder."""
+
+    checkpoint: Checkpoint
+    silent_seconds: float
+    free_bytes: int
+    folder: str
+
+
+def of_poller(running: Running) -> Finding:
+    """Whether somebody polls; the owner moves the checkpoint every few seconds even if nothing changes."""
+    check = "poller"
+    if running.checkpoint.paused:
+        return warn(check, "The poller is paused by an operator.", "`totes resume` when the maintenance is over.")
+    if not running.checkpoint.owner:
+        return warn(check, "No poller has begun yet.", "Wait a minute, which is its schedule, and look again.")
+    if running.silent_seconds > SILENT_SECONDS:
+        return fail(
+            check,
+            f"The poller gave its last sign of life {running.silent_seconds:,.0f} s ago.",
+            "Read its log (totes-poller; on the embedded stack, aws.log in its state folder).",
+        )
+    return fine(check, f"A poller gave a sign of life {running.silent_seconds:.0f} s ago.")
+
+
+def of_feeds(checkpoint: Checkpoint) -> Iterator[Finding]:
+    """Feeds that are not polled, each with its reason."""
+    check = "feeds"
+    for name, state in checkpoint.feeds.items():
+        if state.stopped:
+            yield fail(check, f"The feed {name} is stopped: {state.stopped}", "Mend that; polling goes on by itself.")
+        elif is_paused(state):
+            yield warn(check, f"The feed {name} is paused by an operator.", f"`totes resume {name}` lets it go on.")
+    if not any(state.stopped or is_paused(state) for state in checkpoint.feeds.values()):
+        yield fine(check, f"None of {len(checkpoint.feeds)} feeds is stopped or paused.")
+
+
+def is_paused(state: FeedState) -> bool:
+    """Whether an operator paused this feed alone; checkpoints from before that have no word for it."""
+    return bool(getattr(state, "paused", False))
+
+
+def of_disk(running: Running) -> Finding:
+    """Room for databases, logs and objects of the embedded stack."""
+    check, free = "disk", running.free_bytes // 2**20
+    found = f"{free:,} MiB are free in {running.folder}"
+    if running.free_bytes < NEEDED_BYTES:
+        return fail(check, f"Only {found}.", "Make room now: when the disk is full the stack stands still.")
+    if running.free_bytes < ROOM_BYTES:
+        return warn(check, f"Only {found}.", "Make room, or move the state folder with --state-dir.")
+    return fine(check, f"{found}.")
