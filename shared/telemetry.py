@@ -82,12 +82,8 @@ METRICS = (
         ("loader",),
         "The commit minus the source clock when the rows were not yet visible: the greatest of polls and scans.",
     ),
-    Metric(
-        "drift_rows", _COUNT, "feed", "Sum", ("reconciler",), "Rows one run found to differ from the source."
-    ),
-    Metric(
-        "repaired_rows", _COUNT, "feed", "Sum", ("reconciler",), "Rows and deletions one run sent to mend them."
-    ),
+    Metric("drift_rows", _COUNT, "feed", "Sum", ("reconciler",), "Rows one run found to differ from the source."),
+    Metric("repaired_rows", _COUNT, "feed", "Sum", ("reconciler",), "Rows and deletions one run sent to mend them."),
     Metric(
         "parked_messages",
         _COUNT,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from contracts.messages import is_heartbeat
 from tests.attack.stores import MemoryS3, MemorySqs
 
 LEAST_KEY = -(2**63)
@@ -68,7 +69,8 @@ class Witness:
     def _pages_sent(self, feed: str) -> set[int]:
         """Pages whose batch was acknowledged and whose object is there; a repair has a number of its feed too."""
         news, self._told = self.sqs.accepted[self._told :], len(self.sqs.accepted)
-        for data in (json.loads(body)["data"] for url, body in news if url == "changes"):
+        bodies = [body for url, body in news if url == "changes" and not is_heartbeat(body)]
+        for data in (json.loads(body)["data"] for body in bodies):
             if self.s3.body(data["object"]["bucket"], data["object"]["key"]) is not None:
                 self._sent.setdefault(data["feed"], set()).add(data["page"])
         return self._sent.get(feed, set())
