@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from services.ops import cli_compact, cli_doctor, cli_feeds, cli_trace
+from services.ops import cli_compact, cli_doctor, cli_feeds, cli_rebuild, cli_trace
 from services.ops.command import (
     INTERRUPTED,
     NOT_FIT,
@@ -271,6 +271,7 @@ cli_doctor.register(app)
 cli_trace.register(app)
 cli_feeds.register(app)
 cli_compact.register(app)
+cli_rebuild.register(app)
 app.add_typer(dlq, name="dlq")
 
 
