@@ -29,7 +29,7 @@ NOTHING_MATCHES = "Nothing that is parked or quarantined matches."
 NOT_ALL = "A dead-letter queue holds more than one look can: there is more than is shown."
 REASON_CHARACTERS = 300
 """Of a reason in a list; `show` has it whole."""
-HOW_TO_GO_ON = "`totes dlq show ID` shows one whole, `totes dlq check` says what would pass by now."
+HOW_TO_GO_ON = "`totes dlq show ID` shows one whole; `totes dlq check` says what would pass now."
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def _numbered(number: int, text: str) -> RenderableType:
     said = plain(text)
     cut = said if len(said) <= REASON_CHARACTERS else f"{said[:REASON_CHARACTERS]}…"
     grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_row(Text(f"{number:>2}", style=QUIET), Text(cut, overflow="fold"))
+    grid.add_row(Text(f"{number:>2}:", style=QUIET), Text(cut, overflow="fold"))
     return Padding(grid, 0)
 
 

@@ -26,7 +26,7 @@ from services.transform.transform import feed_of
 from services.transform.transform import read_message as read_change_batch
 from shared.archive import Publisher
 from shared.errors import ConfigurationError, PipelineError
-from shared.parking import REPLAY
+from shared.parking import FIRST_FAILED_AT, RECEIVES_EXHAUSTED, REPLAY
 from shared.telemetry import BATCH
 
 CANDIDATES = 10
@@ -51,10 +51,13 @@ class Detail(BaseModel):
     batch: str | None
     """Id of the change batch."""
     parked_at: AwareDatetime | None = None
+    """When it was sent here; of a message that SQS redrove itself, when it was first sent."""
     first_failed_at: AwareDatetime | None = None
+    """None where nobody wrote it down."""
     snapshot_at: AwareDatetime | None = None
     """The source's clock when a quarantined row was read."""
     receives: int | None = None
+    """By its work queue; of a message that SQS redrove itself, with the looks at it since."""
     replays: int
     replay: str | None = None
     """The replay that sent it last."""
@@ -126,7 +129,7 @@ class Shower:
             contract=message.contract,
             batch=message.batch,
             parked_at=message.parked_at,
-            first_failed_at=message.first_failed_at,
+            first_failed_at=message.first_failed_at if FIRST_FAILED_AT in message.attributes else None,
             receives=message.receives,
             replays=message.replays,
             replay=message.attributes.get(REPLAY),
@@ -134,7 +137,7 @@ class Shower:
             rows_in_object=sample.total,
             rows=sample.rows,
             rows_unread=sample.unread,
-            log_query=log_query(message.batch, message.cause),
+            log_query=log_query(message.batch, message.cause, message.message_id),
             body=message.body,
         )
 
@@ -160,7 +163,7 @@ class Shower:
             quarantine_object=f"s3://{self._places.processed_bucket}/{entry.key}",
             rows=rows,
             rows_unread=unread,
-            log_query=log_query(batch, entry.cause),
+            log_query=log_query(batch, entry.cause, ""),
         )
 
     def _sample(self, message: Parked) -> Sample:
@@ -198,10 +201,15 @@ def object_of(body: str) -> ObjectRef | None:
         return None
 
 
-def log_query(batch: str | None, cause: str) -> str:
-    """A query that finds what the functions said of a batch, or, of what is no batch, where such were parked."""
+def log_query(batch: str | None, cause: str, message_id: str) -> str:
+    """A query that finds what the functions said of a batch; of what is no batch, by what they know it by.
+
+    A message that SQS redrove has kept its id; one that was parked got another, so only its cause is left.
+    """
     if batch is not None:
         said = f"filter {BATCH} = {json.dumps(batch)}"
+    elif cause == RECEIVES_EXHAUSTED:
+        said = f"filter message_id = {json.dumps(message_id)}"
     else:
         said = f'filter message = "parked" and reason_class = {json.dumps(cause)}'
     return f"fields @timestamp, service, level, message, reason | {said} | sort @timestamp"
@@ -235,10 +243,11 @@ def _facts(detail: Detail) -> Iterator[tuple[str, str | None]]:
     yield "key", detail.key
     yield "field", detail.field
     yield "value", detail.value
+    redriven = detail.cause == RECEIVES_EXHAUSTED
     yield "first failed", _when(detail.first_failed_at)
-    yield "parked", _when(detail.parked_at)
+    yield ("sent" if redriven else "parked"), _when(detail.parked_at)
     yield "snapshot", _when(detail.snapshot_at)
-    yield "receives", _text(detail.receives)
+    yield "receives", _text(detail.receives, " by SQS's count, which every look raises" if redriven else "")
     yield "replays", _text(detail.replays)
     yield "last replay", detail.replay
     yield "object", detail.object
@@ -277,8 +286,8 @@ def _in_words(error: Exception) -> str:
     return str(error) if isinstance(error, PipelineError) else f"our own code failed on it: {type(error).__name__}."
 
 
-def _text(number: int | None) -> str | None:
-    return None if number is None else f"{number:,}"
+def _text(number: int | None, remark: str = "") -> str | None:
+    return None if number is None else f"{number:,}{remark}"
 
 
 def _when(moment: datetime | None) -> str | None:

@@ -118,6 +118,18 @@ def test_what_is_no_batch_is_looked_for_in_the_logs_by_its_cause_and_shown_as_it
     assert list(lines(detail))[-2:] == ["  not json", "  at all"]
 
 
+def test_what_sqs_redrove_is_looked_for_by_its_message_id_and_claims_no_time_that_nobody_wrote_down(site):
+    site.redrive("loads", "{}")
+    entry = find(site.places, ids(site)[0], wait=Waits())
+
+    detail = shown(site)
+    text = "\n".join(lines(detail))
+
+    assert f'filter message_id = "{entry.message_id}"' in detail.log_query
+    assert detail.first_failed_at is None
+    assert ("first failed" in text, "\nsent  " in text, "which every look raises" in text) == (False, True, True)
+
+
 def test_a_long_message_is_cut_on_a_terminal_and_whole_in_json(site):
     site.park("changes", "x" * 100_000, reason="r", reason_class="malformed_message")
 
