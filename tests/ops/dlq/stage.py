@@ -97,13 +97,14 @@ class Stage:
 
     def serve(self) -> None:
         """Everything on both queues through transform and loader, with parking and handing back."""
-        loads = self.queue("loads")
-        transform = Transform(
-            self.objects, processed_bucket=self.aws.processed, loads=loads, log=self.log, feeds=self.feeds
-        )
-        loader = Loader(self.objects, self.warehouse, self.log)
+        self.serve_transform()
+        self._consume("loads", Loader(self.objects, self.warehouse, self.log).handle)
+
+    def serve_transform(self) -> None:
+        """As far as the queue of load batches."""
+        loads, processed = self.queue("loads"), self.aws.processed
+        transform = Transform(self.objects, processed_bucket=processed, loads=loads, log=self.log, feeds=self.feeds)
         self._consume("changes", transform.handle)
-        self._consume("loads", loader.handle)
 
     def _consume(self, name: str, handle: Any) -> None:
         queue = self.queue(name)

@@ -8,7 +8,6 @@ from contracts.feeds import FEEDS
 from contracts.messages import ChangeBatch
 from services.ops.dlq.replay import Task, Verdict
 from services.ops.dlq.send_again import Wanted
-from services.transform.transform import Transform
 from shared.parking import FIRST_FAILED_AT, REASON_CLASS, REPLAY, REPLAYS
 from tests.conftest import Aws
 from tests.ops.dlq.stage import Stage, rows_of_designs
@@ -269,7 +268,7 @@ def test_a_load_batch_that_fails_after_its_change_batch_was_replayed_counts_as_f
 
     def break_on_the_way() -> None:
         """The transform works, and what it wrote is damaged before the loader reads it."""
-        stage._consume("changes", _transform(stage))
+        stage.serve_transform()
         for key in stage.objects_in(stage.aws.processed, "dim_design/"):
             stage.aws.s3.put_object(Bucket=stage.aws.processed, Key=key, Body=b"damaged")
         stage.serve()
@@ -279,9 +278,3 @@ def test_a_load_batch_that_fails_after_its_change_batch_was_replayed_counts_as_f
 
     assert (tally.sent, tally.failed_again) == (3, 3)
     assert len(stage.waiting("loads", dead=True)) == 3
-
-
-def _transform(stage: Stage):
-    return Transform(
-        stage.objects, processed_bucket=stage.aws.processed, loads=stage.queue("loads"), log=stage.log
-    ).handle
