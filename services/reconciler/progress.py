@@ -6,7 +6,7 @@ sent once more. One object in the control bucket, moved by compare-and-set.
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.checkpoint import LEAST_KEY
 from shared.objects import ObjectStore
@@ -56,12 +56,34 @@ class FeedProgress(BaseModel):
         return FeedProgress(live=self.live_so_far, deleted=kept, sent=self.sent)
 
 
+class LastRun(BaseModel):
+    """What the last run that compared anything came to, over all its feeds; for whoever asks when that was."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    at: AwareDatetime
+    """Source clock at its last look."""
+    whole: bool
+    """Every feed from its least key to its greatest; the scheduled one covers what its time allows."""
+    feeds: int
+    """How many were compared."""
+    skipped: tuple[str, ...]
+    drift: int
+    """Rows that differed."""
+    repaired: int
+    """Rows and deletions sent."""
+    held_back: int
+    """Deletions too many to be sent unasked."""
+
+
 class Progress(BaseModel):
     """Every feed's."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     feeds: Mapping[str, FeedProgress] = Field(default_factory=dict)
+    last: LastRun | None = None
+    """None: no run has compared anything yet."""
 
     def feed(self, name: str) -> FeedProgress:
         """A feed's progress, at its beginning where it was never met."""
@@ -69,7 +91,7 @@ class Progress(BaseModel):
 
     def having(self, name: str, progress: FeedProgress) -> "Progress":
         """The same with one feed's progress moved."""
-        return Progress(feeds={**self.feeds, name: progress})
+        return self.model_copy(update={"feeds": {**self.feeds, name: progress}})
 
 
 class ProgressStore:

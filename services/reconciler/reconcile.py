@@ -19,7 +19,7 @@ from contracts.star import StarRow
 from services.reconciler.in_flight import pending_keys
 from services.reconciler.mend import View, deletions_page, publish, rows_page
 from services.reconciler.plan import Comparison, Decision, Kind, Newest, Totals, counted, decide, look_again, repairs
-from services.reconciler.progress import FeedProgress, Progress, ProgressStore
+from services.reconciler.progress import FeedProgress, LastRun, Progress, ProgressStore
 from services.reconciler.ranges import Span, Tally, differing, next_span
 from services.reconciler.restore import Restored, restored_pages
 from services.reconciler.sides import Meter, SourceSide, WarehouseSide
@@ -117,6 +117,7 @@ class _Pass:
     tries: int = 0
     complete: bool = False
     proven: bool = False
+    clock: datetime | None = None
     skipped: str | None = None
 
     @property
@@ -300,7 +301,7 @@ class Reconciler:
         self._tell(one.feed, found, held_back)
         one.totals += found + sent
         one.decisions = (*one.decisions, *decisions, *look.inferred)[:SHOWN]
-        one.complete = look.complete
+        one.complete, one.clock = look.complete, look.clock or one.clock
         kept = _remembered(one.progress, look.after, decisions, mendable)
         moved = one.progress.remember(kept).covered(
             look.after, look.tally.theirs, deleted=sent.deleted, held_back=held_back > 0, complete=look.complete
@@ -407,6 +408,7 @@ class Reconciler:
                 before = known.feed(one.feed.name)
                 moved = before.model_copy(update={"sent": moved.sent, "live": moved.live or before.live})
             known = known.having(one.feed.name, moved)
+        known = known.model_copy(update={"last": _last_run(passes, task) or known.last})
         try:
             self._progress.move(known)
         except CheckpointConflict as exc:
@@ -426,6 +428,25 @@ def _remembered(
     span = Span(progress.after, after)
     kept = {key: one for key, one in progress.sent.items() if key in left or not span.low < key <= span.high}
     return kept | {one.key: one.likeness for one in mendable}
+
+
+def _last_run(passes: Sequence[_Pass], task: Task) -> LastRun | None:
+    """What the run came to; None where it compared nothing."""
+    report, clocks = _report(passes), [one.clock for one in passes if one.clock is not None]
+    total = report.total
+    return (
+        None
+        if not clocks
+        else LastRun(
+            at=max(clocks),
+            whole=task.whole,
+            feeds=len(report.feeds),
+            skipped=tuple(report.skipped),
+            drift=total.drift,
+            repaired=total.repaired,
+            held_back=total.held_back,
+        )
+    )
 
 
 def _report(passes: Sequence[_Pass]) -> Report:

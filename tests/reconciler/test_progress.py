@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.reconciler.progress import REMEMBERED, FeedProgress, Progress, ProgressStore
+from services.reconciler.progress import REMEMBERED, FeedProgress, LastRun, Progress, ProgressStore
 from shared.checkpoint import LEAST_KEY
 from shared.errors import CheckpointConflict
 from shared.objects import ObjectStore
@@ -30,6 +30,18 @@ def test_only_the_latest_repairs_are_remembered():
     kept = FeedProgress().remember(sent).sent
 
     assert (len(kept), min(kept)) == (REMEMBERED, 5)
+
+
+def test_a_feed_that_moves_on_leaves_the_last_run_as_it_was():
+    last = LastRun(
+        at="2026-11-24T10:00:00Z", whole=False, feeds=10, skipped=("design",), drift=3, repaired=2, held_back=1
+    )
+
+    assert Progress(last=last).having("design", FeedProgress(after=7)).last == last
+
+
+def test_what_was_kept_before_runs_were_counted_is_read():
+    assert Progress.model_validate_json('{"feeds": {"design": {"after": 7}}}').last is None
 
 
 def test_it_is_kept_beside_the_checkpoint_and_moves_by_compare_and_set(aws: Aws):
