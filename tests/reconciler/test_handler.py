@@ -4,9 +4,12 @@ import pytest
 
 from services.reconciler import handler
 from tests.reconciler.conftest import LOADER, Pipeline
+from tests.shared.emf import metrics_in
 
 
-def test_an_invocation_reconciles_and_answers_what_it_found(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+def test_an_invocation_reconciles_answers_what_it_found_and_measures_it(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     aws = pipeline.aws
     for name, value in {
         "ARCHIVE_BUCKET": aws.archive,
@@ -25,6 +28,9 @@ def test_an_invocation_reconciles_and_answers_what_it_found(pipeline: Pipeline, 
 
     answers = [handler.handler({}, None) for _ in range(2)]
 
+    assert metrics_in(capsys.readouterr().out) == {
+        (name, "reconciler", feed): [1] for name in ("drift_rows", "repaired_rows") for feed in ("", "sales_order")
+    }
     assert [answer["feeds"]["sales_order"]["deleted"] for answer in answers] == [1, 0]
     assert answers[1]["total"]["in_flight"] == 1
     assert answers[0]["skipped"] == {}

@@ -11,10 +11,13 @@ from shared.consumer import LONGEST_DELAY_SECONDS, Consumer, delay_for, delay_se
 from shared.errors import ContractDrift, CorruptObject, QueueUnavailable, WarehouseUnavailable
 from shared.queues import Queue
 from shared.telemetry import logger
+from tests.contracts.test_messages import change
+from tests.shared.emf import metrics_in
 
 TOPOLOGY = Path(__file__).parents[2] / "terraform" / "topology.yaml"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 QUEUES = ("changes", "loads")
+CHANGE = change()
 
 
 class Sqs:
@@ -117,6 +120,43 @@ def test_a_violation_is_parked_at_once_with_its_reason_and_stops_no_other():
         "b0": {"reason": "21 of 100", "reason_class": "contract_drift", "receives": "1", "first_failed_at": at},
         "b2": {"reason": "gone", "reason_class": "corrupt_object", "receives": "3", "first_failed_at": at},
     }
+
+
+def test_parked_messages_are_counted_by_their_cause(capsys):
+    kept(
+        Sqs(), {"m0": ContractDrift("21 of 100"), "m1": CorruptObject("gone"), "m2": CorruptObject("bent")}, 1, 1, 1, 1
+    )
+
+    assert metrics_in(capsys.readouterr().out) == {
+        ("parked_messages", "test", ""): [1, 1, 1],
+        ("parked_messages", "test", "contract_drift"): [1],
+        ("parked_messages", "test", "corrupt_object"): [1, 1],
+    }
+
+
+def test_what_cannot_be_parked_now_is_not_counted(capsys):
+    kept(Sqs(deaf_to={"park"}), {"m0": CorruptObject("gone")}, 1)
+
+    assert metrics_in(capsys.readouterr().out) == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (CorruptObject("gone"), "parked"),
+        (WarehouseUnavailable("not now"), "handed back"),
+        (no_time(), "not tried"),
+    ],
+)
+def test_what_becomes_of_a_message_is_said_under_the_change_batch_it_comes_from(caplog, error, said):
+    def handle(received, in_time):
+        return {received[0].message_id: error}
+
+    arrived = event(1)
+    arrived["Records"][0]["body"] = CHANGE.body()
+    consumer(Sqs(), handle).consume(arrived, lambda: 60.0)
+
+    assert [(record.getMessage(), record.batch) for record in caplog.records] == [(said, CHANGE.id)]
 
 
 def test_a_replayed_message_that_fails_again_is_parked_with_what_its_replay_said():

@@ -10,6 +10,7 @@ import pytest
 from contracts.feeds import FEEDS
 from contracts.messages import ChangeBatch, LoadBatch
 from services.transform import handler as entry
+from tests.shared.emf import metrics_in
 from tests.transform.archived import batch_of, changed, deleted, row, rows
 from tests.transform.conftest import Calls
 
@@ -211,6 +212,16 @@ def test_a_batch_without_one_good_row_still_has_its_load_batch(pipeline):
     (load_batch,) = pipeline.load_batches()
     assert (load_batch.data.object.rows, load_batch.data.quarantined) == (0, 5)
     assert pipeline.view(load_batch).rows == []
+
+
+def test_quarantined_rows_are_counted_by_feed_and_good_ones_emit_nothing(pipeline, capsys):
+    capsys.readouterr()
+    pipeline.deliver(*three_batches(pipeline))
+
+    assert metrics_in(capsys.readouterr().out) == {
+        ("rows_quarantined", "transform", ""): [1],
+        ("rows_quarantined", "transform", "sales_order"): [1],
+    }
 
 
 def test_departments_are_quarantined_though_nothing_is_loaded_of_them(pipeline):
