@@ -112,10 +112,11 @@ def batch_of(
     *,
     page: int = 1,
     revision: int = 5,
+    contract: int = 1,
 ) -> tuple[ChangeBatch, bytes]:
     """Compress, name and describe."""
     body = gzip.compress(text, 1, mtime=0)
-    position = Position(generation=1, revision=revision, contract=1)
+    position = Position(generation=1, revision=revision, contract=contract)
     key = archive_key(feed, as_of=NOW, position=position, page=page, operation=operation, sha256=sha256(body))
     ref = ObjectRef(bucket="archive", key=key, sha256=sha256(body), bytes=len(body), rows=count)
     data = ChangeBatchData(
