@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.feeds import FEEDS
-from contracts.messages import Operation, Origin
+from contracts.messages import ENVELOPE, Operation, Origin
+from services.ops.dlq.send_again import batch_of_rows, store_marker
 from services.ops.moments import parse, shown
+from services.ops.quarantine import ReplayedRows
 from services.ops.status import Warehouse
 from services.ops.trace.archive import Archive
 from services.ops.trace.timeline import (
@@ -32,6 +34,7 @@ from services.ops.trace.timeline import (
 from services.ops.trace.tracer import RowAbsent, Tracer, feed_named, key_of
 from services.ops.trace.view import as_json, lines
 from services.transform.transform import Transform
+from shared.archive import Publisher
 from shared.errors import ConfigurationError
 from shared.objects import ObjectStore
 from shared.queues import Queue
@@ -151,6 +154,39 @@ def test_a_quarantined_row_is_told_with_its_field_and_reason_and_is_not_what_the
     assert "and not the newest observation" in trace.now
     assert "quarantined under contract 1: agreed_delivery_date" in trace.now
     assert trace.shows_newest is False
+
+
+def replay(pipeline: Pipeline, quarantine: str, archived: str, row: int) -> str:
+    """Send a quarantined row again, as a replay does; the id of its batch."""
+    store = ObjectStore(pipeline.aws.s3)
+    publisher = Publisher(store, pipeline.aws.archive, Queue(pipeline.aws.sqs, pipeline.aws.changes))
+    original = publisher.batch(archived)
+    batch, body = batch_of_rows(original.data, [publisher.lines(original)[row]], 1)
+    store.put_once(batch.data.object, body, {ENVELOPE: batch.body()})
+    publisher.send_stored(batch.data.object.key)
+    marker = ReplayedRows(quarantine=quarantine, rows=(row,), batch=batch.id, archive=batch.data.object.key, replays=1)
+    store_marker(store, pipeline.aws.processed, marker)
+    return batch.id
+
+
+def test_a_replay_is_told_at_the_quarantined_row_and_as_an_observation_of_its_own(pipeline: Pipeline) -> None:
+    pipeline.source(
+        "UPDATE sales_order SET agreed_delivery_date = 'soon', last_updated = now() WHERE sales_order_id = 7"
+    )
+    pipeline.capture()
+    failed = traced(pipeline, "sales_order", 7).entries[1]
+    sent = replay(pipeline, failed.quarantined[0].object, failed.object or "", failed.row or 0)
+    waiting = traced(pipeline, "sales_order", 7)
+    pipeline.deliver()
+
+    trace = traced(pipeline, "sales_order", 7)
+
+    assert [entry.origin for entry in trace.entries] == [Origin.BACKFILL, Origin.POLL, Origin.REPLAY]
+    assert fates(waiting) == [Fate.VERSION, Fate.QUARANTINED, Fate.ON_CHANGES]
+    assert fates(trace) == [Fate.VERSION, Fate.QUARANTINED, Fate.QUARANTINED]
+    assert [each.batch for each in trace.entries[1].replays] == [sent]
+    assert f"and replayed as {sent}" in trace.entries[1].outcome
+    assert trace.entries[2].changes == ()
 
 
 def test_a_batch_that_is_not_loaded_is_on_its_way_to_transform_then_to_the_loader_or_parked(pipeline: Pipeline) -> None:

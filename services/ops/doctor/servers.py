@@ -13,6 +13,8 @@ CONNECTIONS_LEFT = 5
 """Fewer free ones than the pipeline may want at once: poller, reconciler, two loaders, and somebody who looks."""
 OFFSET_SECONDS = 1.0
 """Freshness is the warehouse's clock minus the source's: a larger offset is a larger error in every figure."""
+SAME_SECONDS = 0.001
+"""Clocks no further apart are told to agree: nothing in the pipeline can tell."""
 OLD_TRANSACTION_SECONDS = 60.0
 """An ordinary transaction of an application is over by then; each poll reads back to the start of one that is not."""
 SHOWN = 4
@@ -115,7 +117,8 @@ def of_clocks(source: Session | None, warehouse: Session | None) -> Iterator[Fin
 def _of_offset(check: str, clock: str, *, other: str, offset: Offset) -> Finding:
     apart, within = offset.seconds, offset.round_trip_seconds / 2
     direction = "ahead of" if apart > 0 else "behind"
-    found = f"{clock} is {abs(apart):.3f} s {direction} {other} (±{within:.3f} s)"
+    differs = f"is {abs(apart):.3f} s {direction}" if abs(apart) > within + SAME_SECONDS else "agrees with"
+    found = f"{clock} {differs} {other} (±{max(within, SAME_SECONDS):.3f} s)"
     if abs(apart) > OFFSET_SECONDS + within:
         return warn(
             check, f"{found}: freshness is wrong by as much.", "Let NTP set the clocks (`timedatectl`, or chrony)."
@@ -155,7 +158,8 @@ def of_transactions(found: tuple[OpenTransaction, ...]) -> Finding:
             f"{hidden} of {len(found)} open transactions may be of any age: this login does not see when they began.",
             "Look again in a minute, with `totes doctor` on the running stack, which knows when it first saw each.",
         )
-    return fine(check, f"{len(found)} transactions are open, none for longer than a minute.")
+    count = f"{len(found)} transactions are" if len(found) != 1 else "One transaction is"
+    return fine(check, f"{count} open now, none for longer than a minute.")
 
 
 def _held_by(oldest: OpenTransaction, seconds: float, count: int) -> str:

@@ -231,19 +231,20 @@ def assemble(facts: Facts) -> Trace:
     return Trace(facts.feed.name, facts.key, table, entries, facts.notes, now, shows_newest)
 
 
-def _order(entry: Entry) -> tuple[Place, datetime, str]:
-    return (entry.generation, entry.revision, entry.contract), entry.as_of, entry.object or ""
+def _order(one: Entry | Observation) -> tuple[Place, datetime, bool, str]:
+    """By position; of one position what was first read comes before what was sent once more."""
+    again = one.origin in (Origin.REPLAY, Origin.REPAIR)
+    return (one.generation, one.revision, one.contract), one.as_of, again, one.object or ""
 
 
 def _archived(facts: Facts) -> Iterator[Entry]:
     before: Values = {}
-    ordered = sorted(facts.observations, key=lambda one: (_place(one), one.as_of, one.object))
-    for one in ordered:
+    for one in sorted(facts.observations, key=_order):
         yield _entry(facts, one, before)
         before = one.values
 
 
-def _place(one: "Observation | Seen | Version") -> Place:
+def _place(one: Seen | Version) -> Place:
     return one.generation, one.revision, one.contract
 
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from contracts.messages import Operation
 from services.ops.moments import shown
-from services.ops.trace.timeline import Change, Entry, Trace, Values
+from services.ops.trace.timeline import Change, Entry, Load, Trace, Values
 
 LABEL_CHARACTERS = 12
 """Width of the column of labels, its margin included."""
@@ -26,7 +26,7 @@ def lines(trace: Trace, width: int, *, full: bool) -> Iterator[str]:
         yield ""
         yield from _wrapped(_title(number, entry), wide, "   ")
         for label, text in _parts(entry, full=full):
-            yield from _wrapped(f"   {label:<{LABEL_CHARACTERS - 3}}{text}", wide, " " * LABEL_CHARACTERS)
+            yield from _part(f"   {label:<{LABEL_CHARACTERS - 3}}", text, wide)
     for note in trace.notes:
         yield ""
         yield from _wrapped(f"! {note}", wide, "  ")
@@ -51,6 +51,17 @@ def _title(number: int, entry: Entry) -> str:
     return f"{number:>2} {shown(entry.as_of)}  {word}, {by}  (generation {entry.generation}, revision {entry.revision})"
 
 
+def _part(label: str, text: str, width: int) -> Iterator[str]:
+    """A line with its label. The name of an object that is too long for one begins a line of its own, to be copied."""
+    folder, slash, name = text.rpartition("/date=")
+    if slash and len(label + text) > width:
+        day, _, name = name.partition("/")
+        yield from _wrapped(f"{label}{folder}{slash}{day}/", width, " " * LABEL_CHARACTERS)
+        yield from _wrapped(f"   {name}", width, "   ")
+    else:
+        yield from _wrapped(f"{label}{text}", width, " " * LABEL_CHARACTERS)
+
+
 def _parts(entry: Entry, *, full: bool) -> Iterator[tuple[str, str]]:
     """Label and text of each line of an entry; what repeats itself is told once."""
     if entry.changes is not None and not full:
@@ -61,20 +72,19 @@ def _parts(entry: Entry, *, full: bool) -> Iterator[tuple[str, str]]:
         yield "changed", _changed(entry.changes)
     if entry.batch is not None:
         yield "batch", entry.batch
-        yield "archive", f"{entry.object} row {entry.row}"
+        yield "archive", f"row {entry.row} of {entry.object}"
     for bad in entry.quarantined:
         yield "kept apart", bad.object
     for replay in entry.replays:
         yield "replayed", f"as {replay.batch} (time {replay.replays})"
     if entry.load is not None:
-        yield "loaded", _loaded(entry)
+        yield "loaded", _loaded(entry.load)
+        if full:
+            yield "as", entry.load.id
     yield "outcome", entry.outcome
 
 
-def _loaded(entry: Entry) -> str:
-    load = entry.load
-    if load is None:
-        return ""
+def _loaded(load: Load) -> str:
     fresh = "" if load.freshness_seconds is None else f", at most {load.freshness_seconds:,.3f} s after it was written"
     return f"{shown(load.loaded_at)}{fresh}"
 
