@@ -16,6 +16,7 @@ from shared.errors import CheckpointConflict, CorruptObject, ObjectStoreUnavaila
 
 DIGEST = "sha256"
 """Name of the user metadata entry that holds an object's digest."""
+_MISSING = ("404", "NoSuchKey")
 _CONFLICTS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 
 
@@ -79,10 +80,12 @@ class ObjectStore:
         return body
 
     def metadata(self, bucket: str, key: str) -> dict[str, str]:
-        """An object's user metadata."""
+        """An object's user metadata. Raises CorruptObject where there is no such object, ObjectStoreUnavailable."""
         try:
             return dict(self._client.head_object(Bucket=bucket, Key=key)["Metadata"])
         except (ClientError, BotoCoreError) as exc:
+            if isinstance(exc, ClientError) and exc.response["Error"]["Code"] in _MISSING:
+                raise CorruptObject(f"Expected the object {bucket}/{key} and found none.") from exc
             _fail(exc, f"to look at {bucket}/{key}")
 
     def keys(self, bucket: str, prefix: str, after: str = "") -> Iterator[str]:

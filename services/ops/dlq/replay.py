@@ -93,7 +93,10 @@ class Look(Protocol):
         """The first so many rows of an item that is heavier than may still be sent."""
 
     def send(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Send first, then delete or mark; the items as they are known from now on."""
+        """Send first, then delete or mark; what was sent, as it is known from now on.
+
+        Rows that the archive does not give back are not among it.
+        """
 
 
 Source = Callable[[], AbstractContextManager[Look]]
@@ -141,6 +144,8 @@ class Tally:
     failed_again: int = 0
     refused: int = 0
     still_failing: int = 0
+    unreadable: int = 0
+    """Rows that the archive does not give back."""
     under_way: int = 0
     """Sent last, and neither loaded nor back when patience ended."""
     refused_ids: list[str] = field(default_factory=list)
@@ -153,17 +158,18 @@ class Tally:
             "failed_again": self.failed_again,
             "refused": self.refused,
             "still_failing": self.still_failing,
+            "unreadable": self.unreadable,
             "under_way": self.under_way,
         }
 
     @property
     def complete(self) -> bool:
         """Whether all that was meant went through, as far as was seen."""
-        return self.stopped is None and not self.failed_again and not self.refused
+        return self.stopped is None and not (self.failed_again or self.refused or self.unreadable)
 
     def leave_nothing(self) -> None:
         """Begin to count anew what is not sent, because it is met again."""
-        self.refused, self.still_failing, self.refused_ids = 0, 0, []
+        self.refused, self.still_failing, self.unreadable, self.refused_ids = 0, 0, 0, []
 
     def leave(self, item: Item) -> None:
         """Count what is not sent."""
@@ -476,9 +482,10 @@ class Replay:
             return ()
         room = self._room(bunch[:-1])
         items = [*bunch[:-1], look.cut(bunch[-1], room) if bunch[-1].weight > room else bunch[-1]]
-        weight = sum(item.weight for item in items)
-        self._pace.wait_for(weight)
+        self._pace.wait_for(sum(item.weight for item in items))
         sent = look.send(items)
+        weight = sum(item.weight for item in sent)
+        self._tally.unreadable += sum(item.weight for item in items) - weight
         self._ahead.update({item.batch: item.group.place for item in sent if item.batch is not None})
         self._unseen = self._unseen or any(item.batch is None for item in sent)
         self._tally.sent += weight

@@ -26,6 +26,7 @@ from services.ops.quarantine import (
     marker_key,
 )
 from shared.archive import Publisher
+from shared.errors import CorruptObject
 from shared.objects import ObjectStore, sha256
 from shared.parking import FIRST_FAILED_AT, REPLAY, REPLAYS
 from shared.queues import Queue
@@ -170,8 +171,8 @@ class Rows:
         return replace(item, weight=weight, what=replace(found, rows=found.rows[:weight]))
 
     def send(self, items: Sequence[Item]) -> Sequence[Item]:
-        """A batch for each object."""
-        return [self._send(item) for item in items]
+        """A batch for each object; none where the archive does not give the rows back, which is told by its absence."""
+        return [sent for item in items if (sent := self._send(item)) is not None]
 
     def _items(self, found: OpenObject) -> Iterator[Item]:
         rows = tuple(row for row in found.rows if self._wanted.row(row))
@@ -206,13 +207,16 @@ class Rows:
             what=found,
         )
 
-    def _send(self, item: Item) -> Item:
-        """Store the rows, send their batch, write the marker. Raises CorruptObject where the archive lost them."""
+    def _send(self, item: Item) -> Item | None:
+        """Store the rows, send their batch, write the marker."""
         found: OpenObject = item.what
-        original = self._archive.publisher.batch(found.rows[0].row.object)
-        lines = self._archive.publisher.lines(original)
         replays = found.replays + 1
-        batch, body = batch_of_rows(original.data, [lines[row.row.row] for row in found.rows], replays)
+        try:
+            original = self._archive.publisher.batch(found.rows[0].row.object)
+            lines = self._archive.publisher.lines(original)
+            batch, body = batch_of_rows(original.data, [lines[row.row.row] for row in found.rows], replays)
+        except (CorruptObject, IndexError):
+            return None
         self._archive.objects.put_once(batch.data.object, body, {ENVELOPE: batch.body()})
         self._sent.add(batch.data.object.sha256[:16])
         self._archive.changes.send_again([(batch.body(), attributes_of(replays, self._run.id, found.at))])

@@ -278,3 +278,23 @@ def test_a_load_batch_that_fails_after_its_change_batch_was_replayed_counts_as_f
 
     assert (tally.sent, tally.failed_again) == (3, 3)
     assert len(stage.waiting("loads", dead=True)) == 3
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged"])
+def test_rows_that_the_archive_does_not_give_back_stay_open_and_hold_nobody_up(stage: Stage, harm: str):
+    batches = [
+        stage.archive("design", rows_of_designs("far too long", first=1)),
+        stage.archive("design", rows_of_designs("a name too long", first=2)),
+    ]
+    stage.send(*batches)
+    stage.serve()
+    stage.mend()
+    key = batches[0].data.object.key
+    stage.aws.s3.delete_object(Bucket=stage.aws.archive, Key=key)
+    if harm == "damaged":
+        stage.aws.s3.put_object(Bucket=stage.aws.archive, Key=key, Body=b"?", Metadata={"envelope": batches[0].body()})
+
+    tally = stage.replay()
+
+    assert (tally.sent, tally.unreadable, tally.complete) == (1, 1, False)
+    assert (stage.names(), stage.open_rows()) == (["a name too long"], [("design", "1")])
