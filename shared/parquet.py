@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from typing import Any, TypeAlias, cast
 
@@ -120,7 +120,7 @@ def merge(table: type[StarRow], parts: Iterable[tuple[Provenance, dict[str, Arra
     groups = _in_groups({**columns, **_said(origin, columns[table.key])} for origin, columns in parts)
     metadata = _metadata(stored, _frame(stored, {column.name: column.empty(0) for column in stored}))
     file = BytesIO()
-    frames = (_frame(stored, _joined(stored, group)) for group in groups)
+    frames = map(partial(_frame_of_group, stored), groups)  # a loop's variable would hold a group on and on
     writer.write_simple(file, frames, metadata, compression=COMPRESSION, stats=False)
     return Merged(file.getvalue(), int(metadata.num_rows))
 
@@ -183,9 +183,9 @@ def _in_groups(parts: Iterable[dict[str, Array]]) -> Iterator[list[dict[str, Arr
         yield group
 
 
-def _joined(stored: tuple[Stored, ...], group: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """The columns of all parts, one behind the other."""
-    return {column.name: _concatenated([part[column.name] for part in group]) for column in stored}
+def _frame_of_group(stored: tuple[Stored, ...], group: Sequence[Mapping[str, Array]]) -> pd.DataFrame:
+    """The rows of all parts, one behind the other."""
+    return _frame(stored, {column.name: _concatenated([part[column.name] for part in group]) for column in stored})
 
 
 def _concatenated(arrays: list[Array]) -> Array:

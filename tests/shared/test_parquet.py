@@ -1,11 +1,14 @@
 """Typed Parquet: exact both ways, typed for every other reader, the same bytes for the same columns."""
 
-from datetime import date, time, timedelta
+import weakref
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import pytest
+from fastparquet import ParquetFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -169,3 +172,69 @@ def test_rows_and_keys_are_not_taken_for_each_other():
         parquet.read_keys(DimStaff, BODY)
     with pytest.raises(CorruptObject):
         parquet.read(DimStaff, parquet.write_keys(DimStaff, np.array([1], "int32")))
+
+
+def origin(number):
+    as_of = datetime(2026, 11, 23, 10, 15, number, 123456, tzinfo=UTC)
+    return parquet.Provenance(f"feed/g1.r{2**40 + number}.v1.p7/ab", 1, 2**40 + number, 1, as_of)
+
+
+@pytest.mark.parametrize("table", STAR_TABLES, ids=lambda table: table.table)
+@settings(max_examples=6, deadline=None)
+@given(data=st.data())
+def test_files_put_together_hold_the_rows_of_each_in_turn_with_its_origin(table, data, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp()
+    bodies = [parquet.write(table, data.draw(tables(table))) for _ in range(data.draw(st.integers(1, 4)))]
+
+    def merged():
+        parts = ((origin(number), parquet.read(table, body)) for number, body in enumerate(bodies))
+        return parquet.merge(table, parts, deleted=False)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "ROW_GROUP_ROWS", data.draw(st.sampled_from([1, 9, 1000])))
+        found, again = merged(), merged()
+
+    plain, whole = [view(body, folder) for body in bodies], view(found.body, folder)
+    expected = [
+        (*row, said.batch, said.generation, said.revision, said.contract, said.as_of.replace(tzinfo=None))
+        for number, one in enumerate(plain)
+        for said in [origin(number)]
+        for row in one.rows
+    ]
+    kinds = ("VARCHAR", "INTEGER", "BIGINT", "INTEGER", "TIMESTAMP")
+    names = ("_batch", "_generation", "_revision", "_contract", "_as_of")
+    assert whole.rows == expected
+    assert whole.types == {**plain[0].types, **dict(zip(names, kinds, strict=True))}
+    assert found == again
+    assert found.rows == len(expected)
+
+
+def test_files_are_put_together_one_row_group_at_a_time(monkeypatch):
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 3)
+    held, most = [], 0
+
+    def parts():
+        nonlocal most
+        for number in range(12):
+            columns = one_staff()
+            held.append(weakref.ref(columns[parquet.ROW_HASH]))
+            most = max(most, sum(one() is not None for one in held))
+            yield origin(number), columns
+
+    merged = parquet.merge(DimStaff, parts(), deleted=False)
+
+    assert most <= 3 + 1
+    assert [group.num_rows for group in ParquetFile(BytesIO(merged.body)).row_groups] == [3, 3, 3, 3]
+
+
+def test_keys_of_deleted_rows_put_together_keep_their_origin(tmp_path):
+    bodies = [parquet.write_keys(DimLocation, np.array(keys, "int32")) for keys in ([4, 2], [], [4])]
+    parts = [
+        (origin(number), {"location_id": parquet.read_keys(DimLocation, body)}) for number, body in enumerate(bodies)
+    ]
+
+    seen = view(parquet.merge(DimLocation, parts, deleted=True).body, tmp_path)
+
+    assert list(seen.types) == ["location_id", "_batch", "_generation", "_revision", "_contract", "_as_of"]
+    assert seen.column("location_id") == [4, 2, 4]
+    assert seen.column("_revision") == [2**40, 2**40, 2**40 + 2]
