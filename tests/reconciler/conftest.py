@@ -1,7 +1,7 @@
 """A whole pipeline on a real totesys, a real warehouse and an emulated AWS, moved stage by stage by the test."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from contracts.feeds import FEEDS
+from contracts.feeds import FEEDS, Feed
 from services.loader.handler import Loader
 from services.loader.migrate import migrate
 from services.loader.warehouse import Warehouse as LoadedWarehouse
 from services.reconciler.progress import ProgressStore
 from services.reconciler.reconcile import Adapters, Reconciler, Task
 from services.reconciler.warehouse import Warehouse
+from services.transform.star import BUILDERS, Builder
 from services.transform.transform import Transform
 from shared.archive import Publisher
 from shared.checkpoint import CheckpointStore
@@ -69,6 +70,8 @@ class Pipeline:
     warehouse_dsn: str
     slept: list[float] = field(default_factory=list)
     while_waiting: Callable[[], object] = lambda: None
+    feeds: Mapping[str, Feed] = field(default_factory=lambda: FEEDS)
+    builders: Mapping[str, Builder] = field(default_factory=lambda: BUILDERS)
 
     def __post_init__(self) -> None:
         self.poller = self.bench.poller(scan_max_rows=0)
@@ -119,7 +122,7 @@ class Pipeline:
             log=logger("reconciler-test", "CRITICAL"),
         )
         return Reconciler(
-            feeds=list(FEEDS.values()),
+            feeds=list(self.feeds.values()),
             settings=Settings(_env_file=None, **settings),
             adapters=adapters,
             sleep=self._sleep,
@@ -161,13 +164,14 @@ class Pipeline:
         log = logger("delivery-test", "CRITICAL")
         objects = ObjectStore(self.aws.s3)
         loads = Queue(self.aws.sqs, self.aws.loads)
-        transform = Transform(objects, processed_bucket=self.aws.processed, loads=loads, log=log)
+        known = {"feeds": self.feeds, "builders": self.builders}
+        transform = Transform(objects, processed_bucket=self.aws.processed, loads=loads, log=log, **known)
         warehouse = LoadedWarehouse(lambda: self._connect(self.warehouse_dsn), SCHEMA)
         changes = self._taken(self.aws.changes)
         for _ in range(times):
             assert transform.handle(changes) == {}
         received = self._taken(self.aws.loads)
-        assert Loader(objects, warehouse, log).handle(received) == {}
+        assert Loader(objects, warehouse, log, feeds=self.feeds).handle(received) == {}
         warehouse.close()
         return len(changes)
 
