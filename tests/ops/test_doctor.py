@@ -632,6 +632,12 @@ def test_a_stopped_feed_is_told_with_its_own_reason() -> None:
     assert (found.verdict, "The column x is missing" in found.found) == (FAIL, True)
 
 
+def test_a_feed_that_an_operator_paused_is_a_warning_with_the_command_that_lets_it_go_on() -> None:
+    [found] = running.of_feeds(Checkpoint(feeds={"design": FeedState(paused=True), "staff": FeedState()}))
+
+    assert (found.verdict, "totes resume design" in found.cure) == (WARN, True)
+
+
 @pytest.mark.parametrize(("free", "verdict"), [(100 * 2**20, FAIL), (500 * 2**20, WARN), (2**40, Verdict.OK)])
 def test_a_disk_that_fills_is_told_before_it_is_full(free: int, verdict: Verdict) -> None:
     assert running.of_disk(going(free_bytes=free)).verdict is verdict

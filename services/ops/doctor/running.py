@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from services.local.stack import NEEDED_BYTES
 from services.ops.doctor.findings import Finding, fail, fine, warn
 from services.ops.status import SILENT_SECONDS
-from shared.checkpoint import Checkpoint, FeedState
+from shared.checkpoint import Checkpoint
 
 ROOM_BYTES = 2**30
 """Less than this, and a busy day of an embedded stack may fill the disk."""
@@ -44,15 +44,10 @@ def of_feeds(checkpoint: Checkpoint) -> Iterator[Finding]:
     for name, state in checkpoint.feeds.items():
         if state.stopped:
             yield fail(check, f"The feed {name} is stopped: {state.stopped}", "Mend that; polling goes on by itself.")
-        elif is_paused(state):
+        elif state.paused:
             yield warn(check, f"The feed {name} is paused by an operator.", f"`totes resume {name}` lets it go on.")
-    if not any(state.stopped or is_paused(state) for state in checkpoint.feeds.values()):
+    if not any(state.stopped or state.paused for state in checkpoint.feeds.values()):
         yield fine(check, f"None of {len(checkpoint.feeds)} feeds is stopped or paused.")
-
-
-def is_paused(state: FeedState) -> bool:
-    """Whether an operator paused this feed alone; checkpoints from before that have no word for it."""
-    return bool(getattr(state, "paused", False))
 
 
 def of_disk(running: Running) -> Finding:

@@ -17,6 +17,8 @@ SAME_SECONDS = 0.001
 """Clocks no further apart are told to agree: nothing in the pipeline can tell."""
 OLD_TRANSACTION_SECONDS = 60.0
 """An ordinary transaction of an application is over by then; each poll reads back to the start of one that is not."""
+MINUTES_FROM_SECONDS = 600.0
+"""From here on an age is told in minutes."""
 SHOWN = 4
 """Names told in a sentence before the rest is counted."""
 VERSION_UNIT = 10_000
@@ -167,7 +169,7 @@ def _held_by(oldest: OpenTransaction, seconds: float, count: int) -> str:
     who = "" if oldest.pid is None else f" (pid {oldest.pid}{_named(oldest)})"
     most = "up to " if oldest.seconds is None else ""
     state = oldest.state or "open"
-    long = f"{most}{seconds / 60:,.0f} min"
+    long = f"{most}{seconds:,.0f} s" if seconds < MINUTES_FROM_SECONDS else f"{most}{seconds / 60:,.0f} min"
     return f"A transaction{who} has been {state} for {long}{others}: every poll reads so far back."
 
 
