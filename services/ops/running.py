@@ -20,7 +20,7 @@ class NothingRuns(Unavailable):
 
 def read_status(state_dir: Path) -> Status:
     """How the stack of that folder is. Raises NothingRuns."""
-    return collector_of(describe(state_dir)).collect()
+    return collector_of(describe(state_dir)).collect(causes=True)
 
 
 def describe(state_dir: Path) -> StackDescription:

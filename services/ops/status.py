@@ -1,9 +1,11 @@
 """How the pipeline is: feeds, queues and freshness, from the checkpoint, SQS and the warehouse's books.
 
-Invariant: it only reads. A part that does not answer is left out and named in `notes`, the other parts are shown.
+Invariant: it only reads; parked messages that were looked into are visible again afterwards. A part that does not
+answer is left out and named in `notes`, the other parts are shown.
 """
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +21,10 @@ from contracts.feeds import FEEDS, Feed
 from contracts.messages import QUARANTINE
 from services.ops import backlog
 from services.ops.backlog import Archived, Oldest
+from services.ops.dlq.browse import Browse
+from services.ops.quarantine import OpenQuarantine
 from services.poller.reading import look_back_seconds
+from services.reconciler.progress import ProgressStore
 from shared.bookkeeping import LOADED_BATCHES
 from shared.checkpoint import Checkpoint, CheckpointStore
 from shared.errors import PipelineError, WarehouseUnavailable
@@ -37,6 +42,10 @@ STATEMENT_TIMEOUT_SECONDS = 30.0
 LOCK_TIMEOUT_SECONDS = 5.0
 SILENT_SECONDS = 90.0
 """Longer than the schedule's minute and a slow round of all feeds."""
+HEARTBEAT_LATE_SECONDS = 180.0
+"""Three minutes without one: two may be lost to a slow start or a function that is replaced."""
+LOOKED_INTO = 1_000
+"""Parked messages of one queue that are looked at for their causes: a second's work, and it shows what prevails."""
 """Folder of the rows that broke their contract, in the processed bucket."""
 _LOST = (InterfaceError, OSError, struct.error)
 """What pg8000 raises where a connection breaks off; struct.error in the middle of a message."""
@@ -57,6 +66,8 @@ class FeedStatus(Part):
     rows_quarantined: int
     as_of: AwareDatetime | None
     """Source clock of the last snapshot that the checkpoint knows, with nothing missing before it."""
+    complete_as_of: AwareDatetime | None = None
+    """Source clock as of which all is loaded, as the last heartbeats prove; None: nothing is proven, or ever loaded."""
     lag_seconds: float | None
     """This machine's clock minus `as_of`; an idle poller moves its checkpoint every few seconds only."""
     look_back_seconds: float | None
@@ -66,6 +77,10 @@ class FeedStatus(Part):
     revision: int
     stopped: str | None
     """Why the feed is not polled."""
+    paused: bool = False
+    """An operator paused the feed."""
+    rows_in_quarantine: int = 0
+    """Of the rows that broke their contract, those that were not replayed since."""
     star_table: str | None
     """None: archived only, nothing is ever loaded."""
 
@@ -78,6 +93,38 @@ class QueueStatus(Part):
     oldest_seconds: float | None
     """Since the snapshot of the oldest batch that waits here (services.ops.backlog); None where the queue is empty."""
     parked: int
+
+
+class ParkedCause(Part):
+    """How many of a queue's parked messages lie there for one cause."""
+
+    queue: str
+    cause: str
+    count: int
+
+
+class HeartbeatStatus(Part):
+    """The newest heartbeat that went through every stage."""
+
+    as_of: AwareDatetime
+    """Source clock at the poller's look."""
+    age_seconds: float
+    """Since it was loaded, by the warehouse's clock."""
+
+
+class Reconciliation(Part):
+    """The reconciler's last run that compared anything."""
+
+    at: AwareDatetime
+    """Source clock at its last look."""
+    drift: int
+    """Rows that differed."""
+    repaired: int
+    """Rows and deletions sent."""
+    held_back: int
+    """Deletions too many to be sent unasked."""
+    skipped: tuple[str, ...]
+    """Feeds it could not compare."""
 
 
 class Freshness(Part):
@@ -102,6 +149,12 @@ class Status(Part):
     feeds: Mapping[str, FeedStatus]
     queues: Mapping[str, QueueStatus]
     freshness: Freshness
+    heartbeat: HeartbeatStatus | None = None
+    """None: none has arrived yet."""
+    reconciliation: Reconciliation | None = None
+    """None: none has been made yet."""
+    parked_causes: tuple[ParkedCause, ...] = ()
+    """Why messages are parked, if that was looked into; of many messages the first so many."""
     notes: tuple[str, ...] = ()
     """What could not be read, a sentence each."""
 
@@ -121,6 +174,11 @@ class Status(Part):
         return sum(feed.rows_quarantined for feed in self.feeds.values())
 
     @property
+    def rows_in_quarantine(self) -> int:
+        """Over all feeds."""
+        return sum(feed.rows_in_quarantine for feed in self.feeds.values())
+
+    @property
     def parked(self) -> int:
         """Messages in dead-letter queues."""
         return sum(queue.parked for queue in self.queues.values())
@@ -136,12 +194,23 @@ class Loaded:
 
 def silence(feeds: Iterable[FeedStatus], *, paused: bool, running_seconds: float) -> Iterator[str]:
     """A sentence where no feed was read for longer than any poll takes: the source may be away, or another one."""
-    lags = [running_seconds if feed.lag_seconds is None else feed.lag_seconds for feed in feeds if not feed.stopped]
+    polled = [feed for feed in feeds if not feed.stopped and not feed.paused]
+    lags = [running_seconds if feed.lag_seconds is None else feed.lag_seconds for feed in polled]
     silent_seconds = min([running_seconds, *lags])
     if lags and not paused and silent_seconds > SILENT_SECONDS:
         yield (
             f"Nothing was read from the source for {silent_seconds:.0f} s: the poller's log says why (totes-poller; on "
             "the embedded stack, aws.log in its state folder)."
+        )
+
+
+def late_heartbeat(beat: HeartbeatStatus | None, *, paused: bool, running_seconds: float) -> Iterator[str]:
+    """A sentence where none has come through for too long: some stage between source and warehouse stands."""
+    age_seconds = running_seconds if beat is None else min(beat.age_seconds, running_seconds)
+    if not paused and age_seconds > HEARTBEAT_LATE_SECONDS:
+        yield (
+            f"No heartbeat has reached the warehouse for {age_seconds:.0f} s: the poller or a later stage stands; the "
+            "queues show where."
         )
 
 
@@ -164,6 +233,15 @@ class Warehouse:
             sql("freshness"), running_since=running_since, window_seconds=window_seconds
         )
         return Freshness(p50_ms=p50_ms, p99_ms=p99_ms, samples=samples, window_seconds=window_seconds)
+
+    def heartbeat(self) -> HeartbeatStatus | None:
+        """The newest heartbeat that was loaded."""
+        found = self.read(sql("heartbeat"))
+        return HeartbeatStatus(as_of=found[0][0], age_seconds=max(0.0, found[0][1])) if found else None
+
+    def complete_by_feed(self) -> dict[str, datetime]:
+        """As of when each feed is proven to be loaded."""
+        return dict(self.read(sql("complete")))
 
     def loaded(self, batches: Iterable[str]) -> set[str]:
         """Those of the change batches that are loaded."""
@@ -232,10 +310,18 @@ class Collector:
         """Feed -> an archive key up to which everything is loaded."""
         self._quarantine: dict[str, int] = {}
         """Quarantine object -> its rows; such objects never change."""
+        self._open_quarantine = OpenQuarantine(places.objects, places.processed_bucket)
+        self._reconciler = ProgressStore(places.objects, places.control_bucket)
 
-    def collect(self, window_seconds: float = WINDOW_SECONDS) -> Status:
-        """The status now, with the freshness of the last `window_seconds`; never raises for a part that is away."""
+    def collect(self, window_seconds: float = WINDOW_SECONDS, *, causes: bool = False) -> Status:
+        """The status now, with the freshness of the last `window_seconds`; never raises for a part that is away.
+
+        `causes` looks into the parked messages too, which hides them for a moment: not for a view that never rests.
+        """
         notes: list[str] = []
+        nothing_proven: dict[str, datetime] = {}
+        no_rows: dict[str, int] = {}
+        no_causes: tuple[ParkedCause, ...] = ()
         nothing_loaded: dict[str, Loaded] = {}
         no_queues: dict[str, QueueStatus] = {}
         warehouse, now = self._places.warehouse, self._now()
@@ -248,17 +334,47 @@ class Collector:
         )
         quarantined = _read(self._archived_only, nothing_loaded, notes)
         queues = _read(lambda: self._queues(now, notes), no_queues, notes)
-        feeds = {feed.name: _feed_status(feed, checkpoint, loaded | quarantined, now=now) for feed in FEEDS.values()}
+        proven = _read(warehouse.complete_by_feed, nothing_proven, notes)
+        in_quarantine = _read(self._open_quarantine.counts, no_rows, notes)
+        feeds = {
+            feed.name: _feed_status(feed, checkpoint, loaded | quarantined, now=now).model_copy(
+                update={
+                    "complete_as_of": proven.get(feed.name),
+                    "rows_in_quarantine": in_quarantine.get(feed.name, 0),
+                }
+            )
+            for feed in FEEDS.values()
+        }
+        heartbeat = _read(warehouse.heartbeat, None, notes)
         running_seconds = (now - self._places.running_since).total_seconds()
-        notes.extend(silence(feeds.values(), paused=checkpoint.paused, running_seconds=running_seconds))
+        still = checkpoint.paused or checkpoint.draining
+        notes.extend(silence(feeds.values(), paused=still, running_seconds=running_seconds))
+        notes.extend(late_heartbeat(heartbeat, paused=still, running_seconds=running_seconds))
         return Status(
             at=now,
             paused=checkpoint.paused,
             feeds=feeds,
             queues=queues,
             freshness=freshness,
+            heartbeat=heartbeat,
+            reconciliation=_read(self._reconciliation, None, notes),
+            parked_causes=_read(self._causes, no_causes, notes) if causes else no_causes,
             notes=tuple(dict.fromkeys(notes)),
         )
+
+    def _reconciliation(self) -> Reconciliation | None:
+        last = self._reconciler.load().last
+        return None if last is None else Reconciliation(**last.model_dump(include=set(Reconciliation.model_fields)))
+
+    def _causes(self) -> tuple[ParkedCause, ...]:
+        """Why messages are parked; each queue's most frequent cause first."""
+        found: list[ParkedCause] = []
+        for name, place in {"changes": self._places.changes, "loads": self._places.loads}.items():
+            if place.dead_letters.depth().total:
+                with Browse(name, place.dead_letters, limit=LOOKED_INTO) as parked:
+                    counted = Counter(message.cause for message in parked)
+                found += (ParkedCause(queue=name, cause=cause, count=many) for cause, many in counted.most_common())
+        return tuple(found)
 
     def _queues(self, now: datetime, notes: list[str]) -> dict[str, QueueStatus]:
         """Both queues; the archive is listed only if something waits."""
@@ -329,6 +445,7 @@ def _feed_status(feed: Feed, checkpoint: Checkpoint, loaded: Mapping[str, Loaded
         generation=state.generation,
         revision=state.revision,
         stopped=state.stopped,
+        paused=state.paused,
         star_table=None if feed.star is None else feed.star.table,
     )
 

@@ -13,14 +13,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from services.ops.status import FeedStatus, Freshness, QueueStatus, Status
+from services.ops.status import FeedStatus, Freshness, HeartbeatStatus, QueueStatus, Reconciliation, Status
 
 GOOD, BAD, QUIET = "green", "bold red", "dim"
 NOTHING = "-"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 LEAST_SECOND, LEAST_MINUTE = 0.9995, 59.95
 """What rounds up to a whole one."""
-WIDE_COLUMNS = 128
+WIDE_COLUMNS = 144
 """From this width on the feeds' table has room for positions and star tables."""
 
 
@@ -40,7 +40,10 @@ def picture(moment: Moment, width: int) -> RenderableType:
     """The live view, readable from 80 columns."""
     status = moment.status
     parts: list[RenderableType] = [_headline(moment), Text(), feeds_table(status, wide=width >= WIDE_COLUMNS)]
-    facts = {"freshness": freshness_sentence(status.freshness)}
+    facts = {
+        "freshness": freshness_sentence(status.freshness),
+        "heartbeat": f"{heartbeat_words(status.heartbeat)}; {reconciled_words(status.reconciliation, status.at)}",
+    }
     if moment.simulated:
         facts["simulated"] = counts(moment.simulated)
     parts += [Text(), queues_table(status), Text(), facts_grid(facts)]
@@ -68,6 +71,7 @@ def feeds_table(status: Status, *, wide: bool) -> Table:
     """One line a feed."""
     table = new_table("feed", "captured", "loaded", "quarantined", "as of", "lag")
     if wide:
+        table.add_column("complete as of", justify="right", no_wrap=True)
         table.add_column("look-back", justify="right")
         table.add_column("generation.revision", justify="right")
         table.add_column("loaded into")
@@ -91,11 +95,40 @@ def concerns(status: Status, *, counted: bool = True) -> Iterator[str]:
     for name, feed in status.feeds.items():
         if feed.stopped:
             yield f"Feed {name} is stopped: {feed.stopped}"
-    if counted and status.rows_quarantined:
-        yield f"{status.rows_quarantined:,} rows broke their contract and lie in quarantine."
+    if waiting := [name for name, feed in status.feeds.items() if feed.paused]:
+        yield f"Paused by an operator: {', '.join(waiting)}."
+    if counted and status.rows_in_quarantine:
+        yield f"{status.rows_in_quarantine:,} rows broke their contract and lie in quarantine{_by_feed(status)}."
     if counted and status.parked:
-        yield f"{status.parked:,} messages are parked in dead-letter queues."
+        yield f"{status.parked:,} messages are parked in dead-letter queues{_by_cause(status)}."
     yield from status.notes
+
+
+def _by_feed(status: Status) -> str:
+    """Which feeds' rows."""
+    parts = [f"{name} {feed.rows_in_quarantine:,}" for name, feed in status.feeds.items() if feed.rows_in_quarantine]
+    return f" ({', '.join(parts)})"
+
+
+def _by_cause(status: Status) -> str:
+    """Why, as far as that was looked into."""
+    parts = [f"{one.queue} {one.cause} {one.count:,}" for one in status.parked_causes]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def heartbeat_words(beat: HeartbeatStatus | None) -> str:
+    """How long ago the pipeline last proved itself."""
+    return "none yet" if beat is None else f"{duration(beat.age_seconds)} ago"
+
+
+def reconciled_words(last: Reconciliation | None, now: datetime) -> str:
+    """When, what was found and what was sent."""
+    if last is None:
+        return "not reconciled yet"
+    ago = duration(max(0.0, (now - last.at).total_seconds()))
+    held = f", {last.held_back:,} deletions held back" if last.held_back else ""
+    skipped = f", {len(last.skipped)} feeds not compared" if last.skipped else ""
+    return f"reconciled {ago} ago: {last.drift:,} differed, {last.repaired:,} repaired{held}{skipped}"
 
 
 def freshness_sentence(freshness: Freshness) -> str:
@@ -163,11 +196,19 @@ def _feed_cells(name: str, feed: FeedStatus, *, wide: bool, now: datetime) -> It
     yield NOTHING if feed.star_table is None else f"{feed.rows_loaded:,}"
     yield _alarming(feed.rows_quarantined)
     yield NOTHING if feed.as_of is None else _time_of(feed.as_of, now)
-    yield Text("stopped", style=BAD) if feed.stopped else duration(feed.lag_seconds)
+    yield _standing(feed) or duration(feed.lag_seconds)
     if wide:
+        yield NOTHING if feed.complete_as_of is None else _time_of(feed.complete_as_of, now)
         yield duration(feed.look_back_seconds)
         yield f"{feed.generation}.{feed.revision}"
         yield Text("archive only", style=QUIET) if feed.star_table is None else feed.star_table
+
+
+def _standing(feed: FeedStatus) -> Text | None:
+    """Why nothing is read of a feed, in a word."""
+    if feed.stopped or feed.paused:
+        return Text("stopped" if feed.stopped else "paused", style=BAD)
+    return None
 
 
 def _time_of(moment: datetime, now: datetime) -> str:

@@ -14,8 +14,22 @@ from hypothesis import strategies as st
 from contracts.feeds import FEEDS
 from contracts.messages import ChangeBatchData, ObjectRef, Operation, Origin, Position, archive_key, batch_id
 from services.loader.migrate import migrate
-from services.ops.status import WINDOW_SECONDS, Collector, FeedStatus, Places, Status, Warehouse, WorkQueue, silence
+from services.ops.status import (
+    WINDOW_SECONDS,
+    Collector,
+    FeedStatus,
+    HeartbeatStatus,
+    Places,
+    Reconciliation,
+    Status,
+    Warehouse,
+    WorkQueue,
+    late_heartbeat,
+    silence,
+)
 from services.ops.summary import count_source, count_stars, first_row
+from services.reconciler.progress import LastRun, Progress, ProgressStore
+from services.transform.quarantine import QuarantinedRow
 from shared.checkpoint import Checkpoint, CheckpointStore, FeedState, Horizon
 from shared.errors import Unavailable
 from shared.objects import ObjectStore
@@ -102,7 +116,7 @@ def migrated(server: Server) -> Iterator[str]:
 @pytest.fixture
 def world(aws: Aws, migrated: str) -> Iterator[World]:
     with open_connection(migrated) as connection:
-        for table in ("_load_batch", "_feed", "dim_date"):
+        for table in ("_load_batch", "_feed", "dim_date", "_heartbeat", "_complete"):
             connection.run(f"DELETE FROM {SCHEMA}.{table}")
     warehouse = Warehouse(migrated, SCHEMA)
     urls = (aws.changes, aws.changes_dlq, aws.loads, aws.loads_dlq)
@@ -186,6 +200,86 @@ def test_a_poller_that_is_silent_for_long_is_noted(
     notes = list(silence([stopped, feed], paused=paused, running_seconds=running_seconds))
 
     assert [note.split(" s: ")[0] for note in notes] == ["Nothing was read from the source for 91"] * said
+
+
+def test_the_heartbeat_and_what_it_proves_are_read_from_the_warehouse(world: World) -> None:
+    world.run("INSERT INTO _heartbeat VALUES (true, 'h', 1, 1, now(), clock_timestamp() - interval '30 seconds')")
+    world.run("INSERT INTO _complete VALUES ('design', 3, '2026-03-02 11:59Z', now()), ('staff', 0, NULL, NULL)")
+
+    status = world.collect()
+
+    assert status.heartbeat is not None
+    assert 30 <= status.heartbeat.age_seconds < 60
+    assert status.feeds["design"].complete_as_of == NOW - timedelta(minutes=1)
+    assert status.feeds["staff"].complete_as_of is None
+    assert not [note for note in status.notes if "heartbeat" in note]
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "running_seconds", "paused", "said"),
+    [(179, 900, False, False), (181, 900, False, True), (None, 181, False, True), (None, 5, False, False),
+     (3600, 5, False, False), (3600, 900, True, False)],
+)  # fmt: skip
+def test_a_heartbeat_that_is_late_is_noted(
+    age_seconds: float | None, running_seconds: float, paused: bool, said: bool
+) -> None:
+    beat = None if age_seconds is None else HeartbeatStatus(as_of=NOW, age_seconds=age_seconds)
+
+    notes = list(late_heartbeat(beat, paused=paused, running_seconds=running_seconds))
+
+    assert [note.split(" for ")[0] for note in notes] == ["No heartbeat has reached the warehouse"] * said
+
+
+def test_a_paused_feed_is_shown_and_its_silence_is_no_concern(world: World) -> None:
+    feeds = dict.fromkeys(FEEDS, FeedState(as_of=NOW)) | {"design": FeedState(as_of=LONG_AGO, paused=True)}
+    CheckpointStore(world.places.objects, world.aws.control).move(Checkpoint(feeds=feeds))
+
+    status = world.collect()
+
+    assert [name for name, feed in status.feeds.items() if feed.paused] == ["design"]
+    assert not [note for note in status.notes if "Nothing was read" in note]
+
+
+def test_the_last_reconciliation_is_read_beside_the_checkpoint(world: World) -> None:
+    last = LastRun(at=NOW, whole=True, feeds=9, skipped=("staff",), drift=3, repaired=2, held_back=1)
+    ProgressStore(world.places.objects, world.aws.control).move(Progress(last=last))
+
+    found = world.collect().reconciliation
+
+    assert found == Reconciliation(at=NOW, drift=3, repaired=2, held_back=1, skipped=("staff",))
+
+
+def test_causes_are_looked_into_when_asked_for_and_the_messages_stay(world: World) -> None:
+    for cause in ("contract_drift", "malformed_message", "contract_drift"):
+        world.places.loads.dead_letters.park("x", {"reason": "why", "reason_class": cause})
+
+    status = Collector(world.places, now=lambda: NOW).collect(causes=True)
+
+    assert [(one.queue, one.cause, one.count) for one in status.parked_causes] == [
+        ("loads", "contract_drift", 2),
+        ("loads", "malformed_message", 1),
+    ]
+    assert world.places.loads.dead_letters.depth().visible == 3
+    assert world.collect().parked_causes == ()
+
+
+def test_rows_in_quarantine_are_those_that_were_not_replayed(world: World) -> None:
+    key, _ = named("payment", NOW, 1)
+    row = QuarantinedRow(
+        feed="payment",
+        key="1",
+        field="paid",
+        value="x",
+        reason="no",
+        reason_class="contract",
+        contract=1,
+        object=key,
+        row=0,
+    )
+    key = f"_quarantine/{key.removesuffix('.tsv.gz')}-{'0' * 16}.jsonl"
+    world.aws.s3.put_object(Bucket=world.aws.processed, Key=key, Body=f"{row.model_dump_json()}\n".encode() * 2)
+
+    assert world.collect().feeds["payment"].rows_in_quarantine == 2
 
 
 def test_quarantine_of_a_feed_without_a_star_table_is_counted_from_its_objects(world: World) -> None:

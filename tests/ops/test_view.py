@@ -1,20 +1,26 @@
 """What people see, at the widths they have."""
 
 import io
+from datetime import timedelta
 
 import pytest
 from rich.console import Console, RenderableType
 
 from contracts.feeds import FEEDS
 from contracts.star import STAR_TABLES
-from services.ops.status import Freshness
+from services.ops.status import Freshness, HeartbeatStatus, ParkedCause, Reconciliation
 from services.ops.summary import render
-from services.ops.view import WIDE_COLUMNS, Moment, duration, picture, plain_line
+from services.ops.view import WIDE_COLUMNS, Moment, concerns, duration, picture, plain_line
 from tests.ops.fakes import NOW, status_of, summary_of
 
 BUSY = status_of(
     feeds={
-        "sales_order": {"rows_captured": 12_345_678, "rows_loaded": 12_345_600, "rows_quarantined": 17},
+        "sales_order": {
+            "rows_captured": 12_345_678,
+            "rows_loaded": 12_345_600,
+            "rows_quarantined": 17,
+            "rows_in_quarantine": 12,
+        },
         "payment": {"stopped": "Expected the column public.payment.paid and found none.", "lag_seconds": 7_400.0},
         "design": {"as_of": None, "lag_seconds": None},
     },
@@ -62,8 +68,52 @@ def test_what_needs_an_operator_is_said_in_words() -> None:
     shown = " ".join(lines(picture(MOMENT, 160), 160))
 
     assert "Feed payment is stopped: Expected the column public.payment.paid and found none." in shown
-    assert "17 rows broke their contract and lie in quarantine." in shown
+    assert "12 rows broke their contract and lie in quarantine (sales_order 12)." in shown
     assert "3 messages are parked in dead-letter queues." in shown
+
+
+def test_parked_messages_are_told_by_their_causes_where_they_were_looked_into() -> None:
+    causes = (ParkedCause(queue="changes", cause="malformed_message", count=2),)
+    status = status_of(queues={"changes": {"parked": 2}}, parked_causes=causes)
+
+    assert "2 messages are parked in dead-letter queues (changes malformed_message 2)." in list(concerns(status))
+
+
+def test_a_paused_feed_is_said_in_its_line_and_in_a_sentence() -> None:
+    status = status_of(feeds={"design": {"paused": True}, "staff": {"paused": True}})
+
+    assert line_of("design", lines(picture(Moment(status), 80), 80))[-1] == "paused"
+    assert list(concerns(status)) == ["Paused by an operator: staff, design."]
+
+
+def test_the_last_heartbeat_and_the_last_reconciliation_stand_on_one_line() -> None:
+    beat = HeartbeatStatus(as_of=NOW, age_seconds=12.3)
+    last = Reconciliation(
+        at=NOW - timedelta(seconds=243), drift=1_234, repaired=1_200, held_back=34, skipped=("staff",)
+    )
+    status = status_of(heartbeat=beat, reconciliation=last)
+
+    assert line_of("heartbeat", lines(picture(Moment(status_of()), 80), 80))[1:] == [
+        "none",
+        "yet;",
+        "not",
+        "reconciled",
+        "yet",
+    ]
+    shown = " ".join(lines(picture(Moment(status), 140), 140))
+    assert (
+        "heartbeat  12.3 s ago; reconciled 4 min 03 s ago: 1,234 differed, 1,200 repaired, 34 deletions held back, "
+        "1 feeds not compared" in shown
+    )
+
+
+def test_a_wide_terminal_shows_as_of_when_each_feed_is_proven_to_be_loaded() -> None:
+    status = status_of(feeds={"design": {"complete_as_of": NOW - timedelta(seconds=5)}})
+
+    shown = lines(picture(Moment(status), WIDE_COLUMNS), WIDE_COLUMNS)
+
+    assert "09:29:55Z" in line_of("design", shown)
+    assert "complete as of" in " ".join(shown)
 
 
 def test_a_healthy_pipeline_shows_no_concern() -> None:
