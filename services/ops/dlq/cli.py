@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.ops.command import NOT_FIT, StateDir
+from services.ops.dlq import cli_replay
 from services.ops.dlq.filter_options import AsJson, Causes, Feeds, Ids, Limit, Queues, Since, Until
 
 if TYPE_CHECKING:
@@ -108,6 +109,9 @@ def check(  # noqa: PLR0913 - one parameter an option
         Console().print(check_view(report, filtered=wanted != Filter()))
     if report.fails:
         raise typer.Exit(NOT_FIT)
+
+
+cli_replay.register(dlq)
 
 
 def _places(state_dir: object) -> "Places":
