@@ -16,6 +16,7 @@ from services.ops.dlq.filters import Filter, filter_of
 from services.ops.dlq.listing import grouped, kind_of
 from services.ops.dlq.parked import NO_REASON, of
 from services.ops.dlq.report import (
+    NOT_ALL,
     NOTHING_MATCHES,
     NOTHING_THERE,
     Report,
@@ -113,6 +114,37 @@ def test_what_fits_no_filter_is_left_out(site):
     assert sum(count for *_, count in groups_of(site, filter_of(now=now, span=("1h", None)))) == 4
     assert [place for place, *_ in groups_of(site, filter_of(now=now, span=(None, "2024-06-01")))] == ["quarantine"] * 2
     assert len(everything(site, Filter(), limit=2)) == 2
+
+
+def test_since_and_until_take_in_what_was_parked_at_that_very_moment_and_nothing_beyond():
+    entry = of("changes", Received("m1", "h", 1, NOW, "body", {}))
+    moment = timedelta(microseconds=1)
+
+    assert Filter(since=NOW, until=NOW).matches(entry)
+    assert not Filter(since=NOW + moment).matches(entry)
+    assert not Filter(until=NOW - moment).matches(entry)
+
+
+def test_rows_that_break_their_contract_in_two_ways_at_one_field_are_two_groups(site):
+    site.quarantine("payment", [row("payment", payment_date="nonsense"), row("payment", payment_date="2022-02-30")])
+
+    groups = grouped(everything(site))
+
+    assert [(group.kind.field, group.count) for group in groups] == [("payment_date", 1)] * 2
+    assert len({group.kind.reason for group in groups}) == 2
+
+
+def test_a_look_that_could_not_see_everything_says_so(site, monkeypatch):
+    monkeypatch.setattr("services.ops.dlq.browse.MOST_HIDDEN", 10)
+    for number in range(25):
+        site.redrive("loads", f"m{number}")
+
+    with looking(site.places, EVERYTHING, wait=Waits()) as entries:
+        report = Report(grouped(entries), complete=entries.complete)
+
+    assert report.parked == 10
+    assert as_json(report)["complete"] is False
+    assert NOT_ALL in " ".join(printed(list_view(report, LATER, filtered=False)).split())
 
 
 def test_an_id_may_be_shortened_but_the_number_of_a_row_is_never():
