@@ -125,7 +125,7 @@ def replay_archive(  # noqa: PLR0913 - one parameter an option
         _ask(f"Send {total:,} change batches of {selection} once more?", yes=yes)
         what = f"{selection}{', loaded or not' if all_ else ''}"
         with audited(_trail(description), action="replay-archive", what=what, why=why) as outcome:
-            done = _replay(partial(replayer.run, selection, limit), total, outcome, limited=limit is not None)
+            done = _replay(partial(replayer.run, selection, limit), total, outcome, limited=total == limit)
     finally:
         warehouse.close()
     _print_result(done.counts(), done.failed, as_json=as_json)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
+from contracts.messages import ChangeBatch
 from services.ops.archived import Archive, Archived, Books, Selection, not_loaded
 from services.ops.rebuild import NAMED, Failed, Progress, in_words
 from shared.errors import ContractViolation
@@ -68,24 +69,18 @@ class Replayer:
         """Send, ten at a time; `done` is counted up as it is done. Raises Unavailable where it must stop."""
         waiting = self.selected(selection, limit)
         while group := list(islice(waiting, BATCH)):
-            self._send(group, done)
-            for one in group:
-                progress.moved(one.feed, 1, 0)
+            batches = [batch for one in group if (batch := self._read(one, done)) is not None]
+            self.pace.take(len(batches))
+            self.changes.send([batch.body() for batch in batches])
+            rows = sum(batch.data.object.rows for batch in batches)
+            done.batches, done.rows, done.up_to = done.batches + len(batches), done.rows + rows, group[-1].as_of
+            progress.moved(group[-1].feed, len(group), rows)
 
-    def _send(self, group: list[Archived], done: Replayed) -> None:
-        bodies, rows = [], 0
-        for one in group:
-            try:
-                batch = self.archive.batch(one)
-            except ContractViolation as exc:
-                done.failures += 1
-                if len(done.failed) < NAMED:
-                    done.failed.append(Failed(one.key, in_words(exc)))
-            else:
-                bodies.append(batch.body())
-                rows += batch.data.object.rows
-        self.pace.take(len(bodies))
-        self.changes.send(bodies)
-        done.batches += len(bodies)
-        done.rows += rows
-        done.up_to = group[-1].as_of
+    def _read(self, one: Archived, done: Replayed) -> ChangeBatch | None:
+        try:
+            return self.archive.batch(one)
+        except ContractViolation as exc:
+            done.failures += 1
+            if len(done.failed) < NAMED:
+                done.failed.append(Failed(one.key, in_words(exc)))
+            return None
