@@ -1,7 +1,7 @@
 """The two messages: CloudEvents, deterministic, closed when written and open when read."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +12,9 @@ from contracts.messages import (
     ArchiveKey,
     ChangeBatch,
     ChangeBatchData,
+    FeedBeat,
+    Heartbeat,
+    HeartbeatData,
     LoadBatch,
     LoadBatchData,
     ObjectRef,
@@ -20,6 +23,7 @@ from contracts.messages import (
     Position,
     archive_key,
     change_batch_id,
+    is_heartbeat,
 )
 
 NOW = datetime(2024, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -120,6 +124,52 @@ def test_a_message_whose_id_does_not_follow_from_its_data_is_refused():
 
     with pytest.raises(ValidationError, match="does not fit the data"):
         ChangeBatch.model_validate(written)
+
+
+def beat(**changes):
+    said = (FeedBeat(feed="payment", as_of=NOW, page=7), FeedBeat(feed="design", as_of=NOW, page=0))
+    return Heartbeat.of(
+        HeartbeatData(
+            **{"generation": 1, "revision": 42, "as_of": NOW + timedelta(seconds=1), "feeds": said, **changes}
+        )
+    )
+
+
+def test_equal_heartbeats_have_equal_ids_and_different_ones_differ():
+    others = [
+        beat(generation=2),
+        beat(revision=43),
+        beat(as_of=NOW),
+        beat(feeds=()),
+        beat(feeds=(FeedBeat(feed="payment", as_of=NOW, page=8), FeedBeat(feed="design", as_of=NOW, page=0))),
+    ]
+
+    assert beat() == beat(as_of=(NOW + timedelta(seconds=1)).astimezone(timezone(timedelta(hours=5))))
+    assert len({one.id for one in (beat(), *others)}) == len(others) + 1
+
+
+def test_a_heartbeat_is_closed_when_written_and_open_when_read():
+    written = json.loads(beat().body())
+    written["data"]["newer"], written["data"]["feeds"][0]["newer"] = 1, 2
+
+    assert Heartbeat.model_validate_json(json.dumps(written)) == beat()
+    with pytest.raises(ValidationError):
+        beat(newer=1)
+
+
+def test_a_heartbeat_that_was_changed_on_its_way_is_refused():
+    written = json.loads(beat().body())
+    written["data"]["feeds"][0]["page"] = 6
+
+    with pytest.raises(ValidationError, match="does not fit the data"):
+        Heartbeat.model_validate_json(json.dumps(written))
+
+
+def test_a_heartbeat_is_told_from_the_batches_it_travels_with():
+    bodies = [beat().body(), change().body(), load().body(), "no json", "[]", '{"type": 7}']
+
+    assert [is_heartbeat(body) for body in bodies] == [True] + [False] * 5
+    assert change_batch_id(beat().body()) is None
 
 
 MOMENTS = st.datetimes(datetime.fromisoformat("1000-01-01"), timezones=st.just(UTC))

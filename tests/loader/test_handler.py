@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contracts.messages import LoadBatch, Origin
+from contracts.messages import FeedBeat, Heartbeat, HeartbeatData, LoadBatch, Origin
 from contracts.star import DimStaff, FactSalesOrder
 from services.loader.handler import Loader, compose, handler
 from shared.consumer import Answer
@@ -329,3 +329,31 @@ def test_freshness_is_measured_over_polls_and_scans_alone(function: Function) ->
 
     assert (samples, rows) == (2, 5)
     assert 2000 <= p50 <= p99
+
+
+def heartbeat(page: int) -> str:
+    said = (FeedBeat(feed="staff", as_of=AS_OF, page=page),)
+    return Heartbeat.of(HeartbeatData(generation=1, revision=42, as_of=AS_OF, feeds=said)).body()
+
+
+def test_a_heartbeat_is_recorded_after_the_batches_it_came_with(function: Function) -> None:
+    staff = changed(DimStaff, [STAFF], at(1, 10)).stored()
+    first = replace(staff, batch=LoadBatch.of(staff.batch.data.model_copy(update={"page": 0})))
+    function.send(heartbeat(1), first)
+
+    assert function.deliver() == []
+
+    assert function.star.rows("SELECT page, as_of FROM _complete WHERE feed = 'staff'") == [[1, AS_OF]]
+    assert function.star.rows("SELECT count(*) FROM _heartbeat") == [[1]]
+
+
+def test_a_heartbeat_that_is_none_is_parked_and_its_neighbours_are_loaded(function: Function) -> None:
+    bent = json.loads(heartbeat(1))
+    bent["data"]["feeds"][0]["page"] = 2
+    function.send(json.dumps(bent), sale(1, 10))
+
+    assert function.deliver() == []
+
+    assert function.parked() == ["malformed_message"]
+    assert function.star.rows("SELECT count(*) FROM _load_batch") == [[1]]
+    assert function.star.rows("SELECT count(*) FROM _heartbeat") == [[0]]

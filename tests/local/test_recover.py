@@ -9,6 +9,8 @@ from contracts.messages import (
     ENVELOPE,
     ChangeBatch,
     ChangeBatchData,
+    Heartbeat,
+    HeartbeatData,
     LoadBatch,
     LoadBatchData,
     ObjectRef,
@@ -102,6 +104,17 @@ def test_parked_batches_stay_parked_and_are_not_sent_again(aws: Aws, recovery: R
     assert sent(aws) == [lost.id]
     assert Queue(aws.sqs, aws.changes_dlq).depth().visible == 13
     assert Queue(aws.sqs, aws.loads_dlq).depth().visible == 1
+
+
+def test_a_heartbeat_in_a_queue_or_among_the_dead_letters_is_nobody_s_batch(aws: Aws, recovery: Recovery):
+    lost = archive(aws, "currency", 0)
+    beat = Heartbeat.of(HeartbeatData(generation=1, revision=1, as_of=AT, feeds=())).body()
+    for url in (aws.changes, aws.changes_dlq, aws.loads_dlq):
+        Queue(aws.sqs, url).send([beat])
+
+    assert recovery.republish() == 1
+
+    assert sorted(peek(aws.sqs, aws.changes)) == sorted([lost.body(), beat])
 
 
 def test_a_feed_without_a_star_table_and_a_foreign_object_are_left_alone(aws: Aws, recovery: Recovery):

@@ -18,6 +18,8 @@ from services.local.description import read_description
 from services.local.down import bring_down
 from services.local.lock import UpLock
 from services.local.stack import Stack, StackOptions, chosen_settings
+from services.ops.feeds import pause
+from services.ops.running import checkpoints_of
 from shared.errors import ConfigurationError, PipelineError
 from shared.settings import Settings
 from tests.conftest import Source, open_connection
@@ -198,8 +200,10 @@ def test_a_row_reaches_the_warehouse_and_a_second_start_goes_on_with_the_state(s
         assert owner is not None
         rows(owner, "INSERT INTO currency (currency_code) VALUES ('GBP')")
         assert capture(stack, "dim_currency", 1)[0][:2] == [1, "GBP"]
+        pause(checkpoints_of(stack.description), "payment")
         assert not stack.drain(0)
         drained(stack)
+        assert checkpoints_of(stack.description).load().draining
     assert processes_under(state_dir) == []
     assert not (state_dir / "running.json").exists()
 
@@ -207,6 +211,8 @@ def test_a_row_reaches_the_warehouse_and_a_second_start_goes_on_with_the_state(s
         stack.start()
         rows(owner, "INSERT INTO currency (currency_code) VALUES ('EUR')")
         assert [row[1] for row in capture(stack, "dim_currency", 2)] == ["GBP", "EUR"]
+        kept = checkpoints_of(stack.description).load()
+        assert (kept.draining, kept.feed("payment").paused, kept.feed("currency").paused) == (False, True, False)
         drained(stack)
     assert nothing_left(state_dir)
 

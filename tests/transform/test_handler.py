@@ -1,18 +1,20 @@
 """Delivered twice, half-way crash, out of order; parked, handed back, quarantined."""
 
 import json
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from itertools import permutations
 
 import pytest
 
 from contracts.feeds import FEEDS
-from contracts.messages import ChangeBatch, LoadBatch
+from contracts.messages import ChangeBatch, FeedBeat, Heartbeat, HeartbeatData, LoadBatch
 from services.transform import handler as entry
 from tests.shared.emf import metrics_in
 from tests.transform.archived import batch_of, changed, deleted, row, rows
 from tests.transform.conftest import Calls
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def archived(pipeline, feed, lines, **envelope):
@@ -386,3 +388,29 @@ def test_the_entry_point_composes_once_from_the_environment(pipeline, monkeypatc
     assert entry.composition.cache_info().misses == 1
     assert [type(load_batch) for load_batch in pipeline.load_batches()] == [LoadBatch] * 2
     entry.composition.cache_clear()
+
+
+def heartbeat():
+    said = (FeedBeat(feed="payment", as_of=NOW, page=7),)
+    return Heartbeat.of(HeartbeatData(generation=1, revision=42, as_of=NOW, feeds=said))
+
+
+def test_a_heartbeat_is_passed_on_as_it_came_with_what_a_newer_poller_added(pipeline):
+    body = json.dumps(json.loads(heartbeat().body()) | {"newer": 1})
+
+    kept = pipeline.deliver(body, archived(pipeline, "payment", [row("payment")]))
+
+    sent = [message["Body"] for message in pipeline._drain(pipeline.aws.loads)]
+    assert kept == []
+    assert [one for one in sent if "heartbeat" in one] == [body]
+    assert len(sent) == 2
+
+
+def test_a_heartbeat_that_is_none_is_parked(pipeline):
+    bent = json.loads(heartbeat().body())
+    bent["data"]["feeds"][0]["page"] = 6
+
+    assert pipeline.deliver(json.dumps(bent)) == []
+
+    assert [one["reason_class"] for one in pipeline.parked()] == ["malformed_message"]
+    assert pipeline._drain(pipeline.aws.loads) == []
