@@ -4,9 +4,12 @@ from typing import Any
 import pytest
 import yaml
 
+from services.loader.handler import TRANSACTION_SECONDS
 from services.local.topology import FILE, parse, schedule_expression, topology
+from services.transform.handler import RESERVE_SECONDS
 from shared.consumer import delay_seconds
 from shared.errors import ConfigurationError
+from shared.settings import Settings
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -110,3 +113,13 @@ def test_a_topology_that_breaks_a_rule_is_refused_by_the_place_of_the_rule(chang
 def test_text_that_is_no_yaml_is_refused_in_a_sentence():
     with pytest.raises(ConfigurationError, match="Expected YAML"):
         parse("queues: [")
+
+
+def test_a_consumer_keeps_in_reserve_less_than_its_function_may_take():
+    reserves = {
+        "transform": RESERVE_SECONDS,
+        "loader": Settings(_env_file=None).warehouse_lock_timeout_seconds + TRANSACTION_SECONDS,
+    }
+
+    assert reserves.keys() == topology().event_source_mappings.keys()
+    assert all(seconds < topology().functions[name].timeout_seconds for name, seconds in reserves.items())
