@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contracts.feeds import FEEDS
 from contracts.messages import ENVELOPE, ChangeBatch, LoadBatch
 from services.loader.warehouse import Warehouse
 from services.ops.dlq.browse import Browse
@@ -16,7 +17,8 @@ from shared.errors import WarehouseUnavailable
 from shared.objects import ObjectStore
 from shared.postgres import Dsn, connect
 from shared.queues import Queue
-from tests.conftest import Aws
+from tests.conftest import Aws, Server
+from tests.ops.dlq.stage import Stage
 from tests.transform.archived import changed
 
 
@@ -130,3 +132,24 @@ def whole_site(aws: Aws, warehouse_dsn: str) -> Iterator[Site]:
     made = site_at(aws, open_session)
     yield made
     made.places.warehouse.close()
+
+
+@pytest.fixture
+def stage(aws: Aws, warehouse_dsn: str) -> Iterator[Stage]:
+    """Queues, buckets, a warehouse, and a mistake in a contract."""
+    made = Stage(aws, warehouse_dsn)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def twin(aws: Aws, server: Server, template: str, warehouse_dsn: str) -> Iterator[Stage]:
+    """The warehouse that never failed, for what lies in the same buckets."""
+    name = f"{Dsn.parse(warehouse_dsn).database}_twin"
+    with server.connect() as connection:
+        connection.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    made = Stage(aws, server.dsn(name), feeds=FEEDS)
+    yield made
+    made.close()
+    with server.connect() as connection:
+        connection.run(f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,7 +1,6 @@
 """What is given up is archived before it is deleted, and the quarantine keeps its objects."""
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -19,19 +18,10 @@ from shared.errors import QueueUnavailable, Unavailable
 from shared.objects import ObjectStore
 from shared.queues import Queue
 from tests.attack.calls import Fault, Gate, GatedClient, Killed, Mode
-from tests.conftest import Aws
 from tests.ops.dlq.stage import Stage, rows_of_designs
-from tests.reconciler.conftest import template, warehouse_dsn  # noqa: F401 - fixtures
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 EVERYTHING = Filter()
-
-
-@pytest.fixture
-def stage(aws: Aws, warehouse_dsn: str) -> Iterator[Stage]:  # noqa: F811 - the fixture
-    made = Stage(aws, warehouse_dsn)
-    yield made
-    made.close()
 
 
 def looks(stage: Stage, sqs: Any = None) -> list[Any]:

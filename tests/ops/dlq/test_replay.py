@@ -1,7 +1,5 @@
 """What an operator replays arrives, once, and a replay that mends nothing stops by itself."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from contracts.feeds import FEEDS
@@ -9,17 +7,8 @@ from contracts.messages import ChangeBatch
 from services.ops.dlq.replay import Task, Verdict
 from services.ops.dlq.send_again import Wanted
 from shared.parking import FIRST_FAILED_AT, REASON_CLASS, REPLAY, REPLAYS
-from tests.conftest import Aws
 from tests.ops.dlq.stage import Stage, rows_of_designs
-from tests.reconciler.conftest import template, warehouse_dsn  # noqa: F401 - fixtures
 from tests.transform.archived import changed, row
-
-
-@pytest.fixture
-def stage(aws: Aws, warehouse_dsn: str) -> Iterator[Stage]:  # noqa: F811 - the fixture
-    made = Stage(aws, warehouse_dsn)
-    yield made
-    made.close()
 
 
 def lose_objects(stage: Stage, count: int) -> list[tuple[ChangeBatch, bytes]]:

@@ -6,22 +6,18 @@ way, or loaded.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from contracts.feeds import FEEDS
 from contracts.messages import ChangeBatch, LoadBatch
 from services.ops.dlq.replay import Task
 from shared.errors import Unavailable, WarehouseUnavailable
-from shared.postgres import Dsn
 from tests.attack.calls import Fault, Gate, GatedClient, Killed, Mode
-from tests.conftest import Aws, Server
 from tests.ops.dlq.stage import MISTAKEN, Stage, rows_of_designs
-from tests.reconciler.conftest import template, warehouse_dsn  # noqa: F401 - fixtures
 from tests.transform.archived import changed, row
 
 FULL = os.environ.get("TOTES_ATTACK") == "full"
@@ -30,20 +26,6 @@ EVERY = 1 if FULL else len(WAYS)
 """Each call fails in all four ways, or, to be quick, in one of them in turn."""
 KEYS = 100
 """Of one round; no two rounds share one."""
-
-
-@pytest.fixture
-def twins(aws: Aws, warehouse_dsn: str, server: Server, template: str) -> Iterator[tuple[Stage, Stage]]:  # noqa: F811
-    """The pipeline whose replay fails, and the warehouse that never failed."""
-    twin = f"{Dsn.parse(warehouse_dsn).database}_twin"
-    with server.connect() as connection:
-        connection.run(f"CREATE DATABASE {twin} TEMPLATE {template} STRATEGY file_copy")
-    stages = Stage(aws, warehouse_dsn), Stage(aws, server.dsn(twin), feeds=FEEDS)
-    yield stages
-    for one in stages:
-        one.close()
-    with server.connect() as connection:
-        connection.run(f"DROP DATABASE {twin} WITH (FORCE)")
 
 
 @dataclass(frozen=True)
@@ -104,15 +86,6 @@ def redrive_loads(stage: Stage, *, of: str) -> None:
     stage.serve()
 
 
-def never_failed(stage: Stage, other: Stage) -> Mapping[str, Sequence[str]]:
-    """All that lies in the archive and is no replay, through today's code into the other warehouse."""
-    keys = [key for feed in FEEDS for key in stage.objects.keys(stage.aws.archive, f"{feed}/")]
-    batches = [stage.objects.metadata(stage.aws.archive, key)["envelope"] for key in keys]
-    other.send(*(body for body in batches if ChangeBatch.model_validate_json(body).data.origin == "poll"))
-    other.serve()
-    return other.contents()
-
-
 def forget(stage: Stage) -> None:
     """The next round begins with empty buckets, so that it makes no more calls than this one."""
     for bucket in (stage.aws.archive, stage.aws.processed):
@@ -159,9 +132,8 @@ def faults(way: int) -> Iterator[Fault]:
 
 @pytest.mark.parametrize("way", range(len(WAYS)), ids=["killed before", "killed after", "lost before", "lost after"])
 def test_whichever_call_of_a_replay_fails_nothing_is_lost_and_running_it_again_ends_as_if_it_never_had(
-    twins: tuple[Stage, Stage], way: int
+    stage: Stage, twin: Stage, way: int
 ):
-    stage, twin = twins
     for number, fault in enumerate(faults(way)):
         failed = fail(stage, number)
         assert (len(failed.parked), len(failed.open_rows)) == (6, 2)
@@ -178,7 +150,7 @@ def test_whichever_call_of_a_replay_fails_nothing_is_lost_and_running_it_again_e
         try:
             assert stage.waiting("changes", dead=True) == stage.waiting("loads", dead=True) == []
             assert stage.open_rows() == []
-            assert stage.contents() == never_failed(stage, twin)
+            assert stage.contents() == twin.load_the_archive()
             forget(stage)
         except AssertionError as exc:
             exc.add_note(str(fault))
