@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from contracts.messages import ENVELOPE, ChangeBatch
+from contracts.messages import ENVELOPE, ChangeBatch, stored_as
 from services.loader.warehouse import Warehouse
 from services.ops.archived import Archive, NoBooks, Selection
 from services.ops.rebuild import Rebuilder, Rebuilt
@@ -21,7 +22,7 @@ from tests.conftest import open_connection
 from tests.ops.rebuild.conftest import Watcher
 from tests.ops.rebuild.fingerprint import Fingerprints, fingerprints
 from tests.reconciler.conftest import LOADER, SCHEMA
-from tests.transform.archived import changed, deleted, row
+from tests.transform.archived import NOW, changed, deleted, row
 
 FEEDS = Selection.of(("design", "sales_order"), None, None)
 EMPTY = ("fact_sales_order", "_seen_sales_order", "dim_staff", "dim_design", "dim_counterparty", "dim_location",
@@ -55,9 +56,16 @@ class Ground:
         self._owner.run(";".join(f"DELETE FROM {SCHEMA}.{table}" for table in EMPTY))
         self.s3 = MemoryS3(Clock())
         for batch, body in batches():
-            ref = batch.data.object
-            metadata = {ENVELOPE: batch.body(), "sha256": ref.sha256}
-            self.s3.put_object(Bucket="archive", Key=ref.key, Body=body, Metadata=metadata)
+            self.archive(batch, body)
+
+    def archive(self, batch: ChangeBatch, body: bytes) -> None:
+        ref = batch.data.object
+        metadata = {ENVELOPE: batch.body(), "sha256": ref.sha256}
+        self.s3.put_object(Bucket="archive", Key=ref.key, Body=body, Metadata=metadata)
+
+    def rows(self, sql: str) -> list[list[Any]]:
+        self._owner.run(f"SET search_path TO {SCHEMA}")
+        return self._owner.run(sql) or []
 
     def rebuild(self, gate: Gate) -> Rebuilt:
         objects = ObjectStore(GatedClient(self.s3, gate))
@@ -123,6 +131,22 @@ def test_a_rebuild_that_fails_at_any_call_and_is_run_again_equals_the_one_that_n
 
         assert ground.left() == expected, call
     assert ground.rebuild(Gate()).batches == 0
+
+
+def test_a_snapshot_that_two_readers_archived_is_of_the_earlier_clock_whichever_was_loaded_first(ground: Ground):
+    batch, body = changed("sales_order", [row("sales_order", sales_order_id="9")], page=9, revision=9)
+    ground.archive(batch, body)
+    ground.rebuild(Gate())
+    earlier = NOW - timedelta(seconds=1)
+    key = stored_as(batch.id, earlier, batch.data.operation)
+    ref = batch.data.object.model_copy(update={"key": key})
+    twin = ChangeBatch.of(batch.data.model_copy(update={"as_of": earlier, "object": ref}))
+    ground.archive(twin, body)
+    assert (twin.id, twin.data.object.key == batch.data.object.key) == (batch.id, False)
+
+    ground.rebuild(Gate())
+
+    assert ground.rows("SELECT seen_at FROM _seen_sales_order WHERE key = 9") == [[earlier]]
 
 
 def test_an_archive_replayed_into_a_failure_at_any_call_loses_no_batch_when_it_is_run_again(ground: Ground):

@@ -68,7 +68,6 @@ def test_what_the_schema_lacks_is_filled(lived: Lived):
 def test_a_range_of_one_feed_touches_nothing_else(lived: Lived):
     before = lived.fingerprints()
     early, *_, late = clocks(lived.pipeline.aws, "sales_order")
-    lived.pipeline.rows("CREATE SCHEMA other")
 
     done = lived.rebuild("beside", selection("sales_order", since=early + timedelta(microseconds=1), until=late))
 
