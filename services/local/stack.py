@@ -266,13 +266,13 @@ class Stack:
             self._progress(f"Sent {sent} change batches again that were archived and not yet loaded")
 
     def _seen_everything(self, description: StackDescription, deadline: float) -> bool:
-        """Wait until every feed that is polled is as of now by the source's clock; a paused one never will be."""
+        """Wait until every feed that is polled is as of now by the source's clock; a stopped poller never will be."""
         now = _clock(description.source_dsn)
         store = CheckpointStore(ObjectStore(self._emulator.client("s3")), description.buckets["control"])
         while now is not None and time.monotonic() < deadline:
             checkpoint = store.load()
             feeds = [checkpoint.feed(name) for name in FEEDS]
-            if checkpoint.paused or all(
+            if checkpoint.paused or checkpoint.draining or all(
                 feed.stopped or feed.paused or (feed.as_of is not None and feed.as_of >= now) for feed in feeds
             ):
                 return True
