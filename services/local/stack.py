@@ -272,7 +272,8 @@ class Stack:
         while now is not None and time.monotonic() < deadline:
             checkpoint = store.load()
             feeds = [checkpoint.feed(name) for name in FEEDS]
-            if checkpoint.paused or checkpoint.draining or all(
+            still = checkpoint.paused or checkpoint.draining
+            if still or all(
                 feed.stopped or feed.paused or (feed.as_of is not None and feed.as_of >= now) for feed in feeds
             ):
                 return True
