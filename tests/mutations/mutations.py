@@ -10,6 +10,7 @@ POLLER, READING, CENSUS = "services/poller/poller.py", "services/poller/reading.
 SQL, SESSION = "shared/totesys/sql.py", "shared/totesys/session.py"
 HISTORY, DIMENSIONS = "services/loader/history.py", "services/loader/dimensions.py"
 WAREHOUSE, LOAD = "services/loader/warehouse.py", "services/loader/load.py"
+PROOF = "services/loader/proof.py"
 PLAN, RECONCILE, RANGES = (f"services/reconciler/{name}.py" for name in ("plan", "reconcile", "ranges"))
 
 
@@ -458,7 +459,13 @@ LOADS = (
     Mutation(
         "no lock of the star table",
         "Two loaders each miss what the other has not committed: a version is doubled.",
-        (Edit(WAREHOUSE, "            connection.run(_LOCK, table=table.table)\n", ""),),
+        (
+            Edit(
+                WAREHOUSE,
+                "            if table is not None:\n                connection.run(_LOCK, table=table.table)\n",
+                "",
+            ),
+        ),
         (RIVAL_LOADERS,),
     ),
     Mutation(
@@ -485,6 +492,18 @@ LOADS = (
         "A second delivery is merged again, and the reconciler takes what was loaded for what is on its way.",
         (Edit(LOAD, "    for item in new:\n        _keep(", "    for item in new[1:]:\n        _keep("),),
         ("tests/loader/test_load.py::test_a_batch_that_is_delivered_twice_is_loaded_once",),
+    ),
+    Mutation(
+        "a repair taken for the page whose number it bears",
+        "A feed is said to be complete although a page of it is parked, or still on its way.",
+        (Edit(PROOF, " AND b.origin IN ('backfill', 'poll', 'scan'))", ")"),),
+        ("tests/loader/test_proof.py::test_a_repair_or_replay_is_not_the_page_whose_number_it_bears",),
+    ),
+    Mutation(
+        "a heartbeat that is believed at once",
+        "A feed is said to be complete as of now, whatever of it is loaded.",
+        (Edit(PROOF, "AND h.page <= r.page\n", "\n"),),
+        ("tests/loader/test_proof.py::test_a_parked_batch_holds_its_feed_s_proof_until_it_is_replayed",),
     ),
     Mutation(
         "a fact row that is not restored",
