@@ -1,5 +1,6 @@
 """The life of one row is told whole and in order, whatever became of each observation and whoever is away."""
 
+import gzip
 import json
 from contextlib import closing
 from dataclasses import replace
@@ -293,7 +294,9 @@ def test_a_damaged_object_is_named_and_hides_no_other(pipeline: Pipeline) -> Non
     pipeline.source("UPDATE sales_order SET units_sold = 700, last_updated = now() WHERE sales_order_id = 7")
     pipeline.capture()
     damaged = next(key for key in objects(pipeline.aws) if key.startswith("sales_order/"))
-    pipeline.aws.s3.put_object(Bucket=pipeline.aws.archive, Key=damaged, Body=b"cut")
+    whole = pipeline.aws.s3.get_object(Bucket=pipeline.aws.archive, Key=damaged)
+    other = gzip.compress(gzip.decompress(whole["Body"].read()).replace(b"2.50", b"9.99"))
+    pipeline.aws.s3.put_object(Bucket=pipeline.aws.archive, Key=damaged, Body=other, Metadata=whole["Metadata"])
 
     trace = traced(pipeline, "sales_order", 7)
 

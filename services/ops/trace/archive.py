@@ -93,7 +93,7 @@ class Archive:
         """Its envelope is asked for only where the key may be in it: one request less for most objects."""
         body = self._body(archived, name)
         text = decompress(body, f"{self.bucket}/{name}")
-        if re.search(rb"(?m)(?:^|\t)%d(?:\t|$)" % key, text) is None:
+        if b"%d" % key not in text or re.search(rb"(?m)(?:^|\t)%d(?:\t|$)" % key, text) is None:
             return []
         return list(observed(archived_batch(self.objects, self.bucket, name), feed, text, key))
 
