@@ -11,6 +11,7 @@ SQL, SESSION = "shared/totesys/sql.py", "shared/totesys/session.py"
 HISTORY, DIMENSIONS = "services/loader/history.py", "services/loader/dimensions.py"
 WAREHOUSE, LOAD = "services/loader/warehouse.py", "services/loader/load.py"
 PROOF = "services/loader/proof.py"
+SEND_AGAIN = "services/ops/dlq/send_again.py"
 PLAN, RECONCILE, RANGES = (f"services/reconciler/{name}.py" for name in ("plan", "reconcile", "ranges"))
 
 
@@ -37,6 +38,10 @@ class Mutation:
 
 ANY_ORDER = (
     "tests/loader/test_history.py::test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_history"
+)
+REPLAY_DIES = (
+    "tests/ops/dlq/test_replay_crash.py::test_whichever_call_of_a_replay_fails_nothing_is_lost_and_running_it_again_"
+    "ends_as_if_it_never_had"
 )
 ANY_MEMBER = "tests/loader/test_history.py::test_any_order_repetition_and_grouping_ends_in_the_same_member"
 ANY_INTERLEAVING = "tests/poller/test_interleavings.py::test_whatever_was_committed_when_a_poll_looked_is_sent"
@@ -589,4 +594,39 @@ RECONCILES = (
     ),
 )
 
-MUTATIONS = (*POLLS, *OWNERS, *LOADS, *RECONCILES)
+# -- a replay that loses what it was to save
+
+REPLAYS = (
+    Mutation(
+        "parked messages deleted before they are sent",
+        "An operator's replay that dies in between: the message is nowhere, and nothing tells of it.",
+        (
+            Edit(
+                SEND_AGAIN,
+                "        self.messages.work.send_again(\n",
+                "        self.browse.delete_all(parked)\n        self.messages.work.send_again(\n",
+            ),
+        ),
+        (REPLAY_DIES,),
+    ),
+    Mutation(
+        "rows marked as replayed before their batch is sent",
+        "A replay that dies in between: the rows are no longer open, and were never sent.",
+        (
+            Edit(
+                SEND_AGAIN,
+                "        self._sent.add(batch.data.object.sha256[:16])\n",
+                "        self._mark(found, batch, replays)\n        self._sent.add(batch.data.object.sha256[:16])\n",
+            ),
+        ),
+        (REPLAY_DIES,),
+    ),
+    Mutation(
+        "one object for every replay of the same rows",
+        "Rows that fail again fall into the quarantine object that is marked already: nobody sees them any more.",
+        (Edit(SEND_AGAIN, "COMPRESSION_LEVEL, mtime=replays)", "COMPRESSION_LEVEL, mtime=0)"),),
+        ("tests/ops/dlq/test_replay.py::test_rows_that_fail_again_are_quarantined_again_and_refused_beyond_the_cap",),
+    ),
+)
+
+MUTATIONS = (*POLLS, *OWNERS, *LOADS, *RECONCILES, *REPLAYS)
