@@ -4,6 +4,7 @@ A service lives until it is killed; then its connections are closed, it is throw
 fresh one. One that only lost a call lives on with all that it remembers, as an execution environment does.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -220,6 +221,10 @@ class Site:
     def _envelope(self, key: str) -> str:
         return str(self.s3.head_object(Bucket="archive", Key=key)["Metadata"]["envelope"])
 
+    def archived(self) -> list[dict[str, Any]]:
+        """The change batch of every archived object, as its envelope has it."""
+        return [json.loads(self._envelope(key)) for key in self.s3.keys("archive")]
+
     def parked(self) -> list[Message]:
         return self.sqs.messages(CHANGES_DLQ) + self.sqs.messages(LOADS_DLQ)
 
@@ -342,5 +347,6 @@ EMPTY_WAREHOUSE = """
 DELETE FROM warehouse.fact_sales_order; DELETE FROM warehouse._seen_sales_order; DELETE FROM warehouse.dim_staff;
 DELETE FROM warehouse.dim_design; DELETE FROM warehouse.dim_counterparty; DELETE FROM warehouse.dim_location;
 DELETE FROM warehouse.dim_currency; DELETE FROM warehouse.dim_date; DELETE FROM warehouse._load_batch;
-DELETE FROM warehouse._feed;
+DELETE FROM warehouse._feed; DELETE FROM warehouse._heartbeat; DELETE FROM warehouse._heartbeat_feed;
+DELETE FROM warehouse._complete;
 """

@@ -1,8 +1,9 @@
 """A trial: an empty site to attack, and the verdict after everything has come to rest."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from pg8000.native import Connection
@@ -113,3 +114,16 @@ class Verdict:
         facts = oracle.Facts(self.ground.warehouse)
         oracle.check_now(journal, facts, oracle.dimensions_in(self.ground.warehouse))
         oracle.check_history(journal, facts, self.site.witness, self.counts)
+        self._check_proofs()
+
+    def _check_proofs(self) -> None:
+        """Each feed is said to be complete up to its first captured page that no batch of that number has loaded."""
+        loaded = {batch for (batch,) in self.ground.warehouse.run(f"SELECT change_batch FROM {SCHEMA}._load_batch")}
+        there: dict[str, set[int]] = defaultdict(set)
+        for batch in self.site.archived():
+            if batch["data"]["origin"] != "repair" and batch["id"] in loaded:
+                there[batch["data"]["feed"]].add(batch["data"]["page"])
+        for feed, page in self.ground.warehouse.run(f"SELECT feed, page FROM {SCHEMA}._complete"):
+            first = next(number for number in count() if number not in there[feed])
+            assert page == first, f"{feed} is said to be complete before page {page}, and page {first} is missing"
+        self.counts["proofs"] += len(there)
