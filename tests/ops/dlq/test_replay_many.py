@@ -57,14 +57,14 @@ def park(dead: Queue, count: int) -> None:
     dead.send_again([(changed("design", lines, page=page)[0].body(), parked) for page in range(count)])
 
 
-def replay(work: Queue, dead: Queue) -> tuple[int, float]:
-    """Messages sent, and seconds."""
+def replay(work: Queue, dead: Queue) -> tuple[int, float, float]:
+    """Messages sent, seconds, and seconds of this process's own work: the rest is the emulator's."""
     run = Run("run-1", datetime.now(UTC))
     source = Messages("changes", work, partial(Browse, "changes", dead, wait=_no_wait), Wanted(), run, FEEDS).look
-    started = time.monotonic()
+    started, worked = time.monotonic(), time.process_time()
     tally = Replay([source], Hungry(), Task(), clock=Clock(time.monotonic, _no_wait)).run(survey([source]))
     assert tally.complete
-    return tally.sent, time.monotonic() - started
+    return tally.sent, time.monotonic() - started, time.process_time() - worked
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def replay(work: Queue, dead: Queue) -> tuple[int, float]:
 def test_any_number_of_parked_messages_is_replayed_in_bounded_memory(sqs: Any, count: int):
     work, dead = (Queue(sqs, sqs.create_queue(QueueName=name)["QueueUrl"]) for name in ("changes", "changes-dlq"))
     park(dead, count)
-    sent, seconds = replay(work, dead)
+    sent, seconds, own_seconds = replay(work, dead)
     assert (sent, dead.depth().total, work.depth().total) == (count, 0, count)
 
     park(dead, count)
@@ -84,7 +84,7 @@ def test_any_number_of_parked_messages_is_replayed_in_bounded_memory(sqs: Any, c
 
     print(
         f"\n{count:,} parked messages looked through and replayed in {seconds:.1f} s: {count / seconds:,.0f} a second, "
-        f"{peak / 1e6:.1f} MB allocated at the most",
+        f"{own_seconds:.1f} s of it our own work, {peak / 1e6:.1f} MB allocated at the most",
         flush=True,
     )
     assert peak < MOST_BYTES
