@@ -12,7 +12,7 @@ from contracts.messages import Operation
 from services.ops.moments import shown
 from services.ops.trace.timeline import Change, Entry, Load, Trace, Values
 
-LABEL_CHARACTERS = 12
+LABEL_CHARACTERS = 13
 """Width of the column of labels, its margin included."""
 NULL = "NULL"
 NARROWEST = 40
@@ -74,7 +74,7 @@ def _parts(entry: Entry, *, full: bool) -> Iterator[tuple[str, str]]:
         yield "batch", entry.batch
         yield "archive", f"row {entry.row} of {entry.object}"
     for bad in entry.quarantined:
-        yield "kept apart", bad.object
+        yield "set apart", bad.object
     for replay in entry.replays:
         yield "replayed", f"as {replay.batch} (time {replay.replays})"
     if entry.load is not None:
