@@ -11,7 +11,7 @@ PACKAGES := contracts shared services
 
 .DEFAULT_GOAL := help
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
-.PHONY: soak soak-check attack late-commits mutations reconcile-figures replay-figures
+.PHONY: incident soak soak-check attack late-commits mutations reconcile-figures replay-figures
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -74,6 +74,9 @@ reconcile-figures: dev-setup ## Measure what reconciling 1,000,000 rows costs (a
 
 replay-figures: dev-setup ## Measure how fast 10,000 parked messages are replayed, and in how much memory (about 5 minutes).
 	@$(BIN)/pytest -m measured tests/ops/dlq/test_replay_many.py -s
+
+incident: dev-setup ## Play a night of four troubles on a real stack and record it in docs/incident.md (about 2 minutes).
+	@$(BIN)/python -m tests.incident --record docs/incident.md
 
 docs: dev-setup ## Check that every command in README and docs exists and every link leads somewhere.
 	@$(BIN)/pytest tests/docs

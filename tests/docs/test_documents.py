@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from services.local.topology import topology
+from shared.telemetry import metrics_table
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RUNBOOK = ROOT / "docs" / "operations.md"
 TOTES = Path(sys.executable).parent / "totes"
 
 
@@ -18,6 +22,11 @@ def _commands(document: Path) -> list[str]:
     blocks = re.findall(r"^```sh\n(.*?)^```", document.read_text(), re.M | re.S)
     lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def _verbs(words: list[str]) -> list[str]:
+    """The command's name; of a group of commands both words."""
+    return words[1:3] if words[1] == "dlq" else [word for word in words[1:2] if not word.startswith("-")]
 
 
 COMMANDS = sorted({(document.name, command) for document in DOCUMENTS for command in _commands(document)})
@@ -37,7 +46,7 @@ def test_every_command_shown_is_one_that_runs(document: str, command: str) -> No
     else:
         assert words[0] == ".venv/bin/totes", f"{document} shows a command that nothing runs: {command}"
         options = [word for word in words[1:] if word.startswith("--")]
-        verbs = [word for word in words[1:2] if not word.startswith("-")]
+        verbs = _verbs(words)
         answer = subprocess.run([TOTES, *verbs, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
         assert all(option in answer.stdout for option in options), f"{document}: {command}"
 
@@ -60,3 +69,16 @@ def test_make_alone_lists_every_target_with_a_sentence() -> None:
     declared = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)
     for target in " ".join(declared).split():
         assert re.search(rf"make {target} +[A-Z].*\.", answer.stdout), target
+
+
+def test_the_runbook_has_a_section_for_every_alarm() -> None:
+    sections = re.findall(r"^### (\w+)$", RUNBOOK.read_text(), re.M)
+
+    assert set(topology().alarms) <= set(sections)
+
+
+def test_the_runbook_names_every_metric_as_it_is_emitted() -> None:
+    """What to paste between the two marks is what `metrics_table` gives."""
+    [shown] = re.findall(r"^<!-- metrics -->\n(.*)^<!-- /metrics -->", RUNBOOK.read_text(), re.M | re.S)
+
+    assert shown.strip() == metrics_table().strip()
