@@ -24,7 +24,6 @@ ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 CODE = (".py", ".sql")
 QUIET = {
     "POWERTOOLS_TRACE_DISABLED": "true",
-    "POWERTOOLS_METRICS_DISABLED": "true",
     "AWS_XRAY_SDK_ENABLED": "false",
     "AWS_EC2_METADATA_DISABLED": "true",
 }

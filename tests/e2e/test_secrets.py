@@ -81,6 +81,10 @@ def test_no_password_and_no_account_number_is_in_anything_that_a_run_writes(
     ]
     found += [(str(path), path.read_bytes()) for path in _files(tmp_path)]
     assert len(found) > 20
+    log = b"".join(path.read_bytes() for path in tmp_path.rglob("aws.log"))
+    assert all(word in log for word in (b'"rows_quarantined"', b'"parked_messages"', b'"parked"')), (
+        "metrics and log lines"
+    )
     assert [name for name, text in found if SECRET.search(text)] == []
     assert [name for name, text in found if ACCOUNT.search(text) and "/totes-archive/" not in name] == []
     for name in KEPT_PRIVATE:
