@@ -27,14 +27,14 @@ Statistic = Literal["Sum", "Maximum", "Average"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: its unit, the dimension it has beside `service`, how to add it up, who emits it, what it says.
+    """One metric: its unit, the dimension it has beside `service` (None: no other), how to add it up, who emits it.
 
     Each line counts for the service as a whole and for the service with the dimension, so an alarm needs no sum.
     """
 
     name: str
     unit: MetricUnit
-    dimension: str
+    dimension: str | None
     statistic: Statistic
     services: tuple[str, ...]
     meaning: str
@@ -82,6 +82,14 @@ METRICS = (
         ("loader",),
         "The commit minus the source clock when the rows were not yet visible: the greatest of polls and scans.",
     ),
+    Metric(
+        "heartbeat_age_seconds",
+        _SECONDS,
+        None,
+        "Maximum",
+        ("loader",),
+        "The loader's clock minus the source clock of a heartbeat that came through every stage: none is the alarm.",
+    ),
     Metric("drift_rows", _COUNT, "feed", "Sum", ("reconciler",), "Rows one run found to differ from the source."),
     Metric("repaired_rows", _COUNT, "feed", "Sum", ("reconciler",), "Rows and deletions one run sent to mend them."),
     Metric(
@@ -102,10 +110,10 @@ def logger(service: str, level: str) -> Logger:
     return Logger(service=service, level=level, use_rfc3339=True, utc=True)
 
 
-def emit(service: str, values: Mapping[str, float], of: str) -> None:
-    """Emit metrics of one feed, or one cause, in one line: for the service, and for the service with that dimension.
+def emit(service: str, values: Mapping[str, float], of: str = "") -> None:
+    """Emit metrics in one line: for the service, and for the service with their dimension, whose value is `of`.
 
-    All of them must have the same dimension.
+    All of them must have the same dimension; `of` is empty for those that have none.
     """
     if not values:
         return
@@ -113,7 +121,8 @@ def emit(service: str, values: Mapping[str, float], of: str) -> None:
     metrics = EphemeralMetrics(namespace=NAMESPACE, service=service)
     for name, value in values.items():
         metrics.add_metric(name=name, unit=_BY_NAME[name].unit, value=value)
-    metrics.add_dimensions(**{"service": service, dimension: of})
+    if dimension is not None:
+        metrics.add_dimensions(**{"service": service, dimension: of})
     metrics.flush_metrics()
 
 
@@ -125,6 +134,6 @@ def metrics_table() -> str:
 
 
 def _cells(metric: Metric) -> tuple[str, ...]:
-    dimensions = f"service; service and {metric.dimension}"
+    dimensions = "service" if metric.dimension is None else f"service; service and {metric.dimension}"
     services = ", ".join(metric.services)
     return (f"`{metric.name}`", metric.unit.value, metric.statistic, dimensions, services, metric.meaning)

@@ -91,6 +91,8 @@ class Loader:
             self.log.exception("heartbeat failed", message_id=delivery.message_id)
             return {delivery.message_id: PipelineError(f"A heartbeat met a mistake of the loader's: {exc!r}.")}
         self.log.info("heartbeat", heartbeat=heartbeat.id)
+        age_seconds = (self.now() - heartbeat.data.as_of).total_seconds()
+        emit(self.log.service, {"heartbeat_age_seconds": max(0.0, age_seconds)})
         return {}
 
     def _load_group(self, group: Sequence[Received], in_time: InTime) -> Failures:

@@ -25,6 +25,8 @@ PLACE = "quarantine"
 """What stands for the quarantine where queues are named."""
 REPLAYED = "_replayed"
 """The markers' folder in the processed bucket; no star table begins with an underscore."""
+PURGED = "_purged"
+"""The folder, there too, of what was given up. In a marker: what the rows became instead of a change batch."""
 ID_CHARACTERS = 8
 """Of a digest of the quarantine object's key, in hex; the row's index follows it."""
 _DIGEST = re.compile(r"-([0-9a-f]{16})$")

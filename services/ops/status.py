@@ -319,37 +319,16 @@ class Collector:
         `causes` looks into the parked messages too, which hides them for a moment: not for a view that never rests.
         """
         notes: list[str] = []
-        nothing_proven: dict[str, datetime] = {}
-        no_rows: dict[str, int] = {}
-        no_causes: tuple[ParkedCause, ...] = ()
-        nothing_loaded: dict[str, Loaded] = {}
         no_queues: dict[str, QueueStatus] = {}
+        no_causes: tuple[ParkedCause, ...] = ()
         warehouse, now = self._places.warehouse, self._now()
         checkpoint = _read(self._checkpoints.load, Checkpoint(), notes)
-        loaded = _read(warehouse.loaded_by_feed, nothing_loaded, notes)
-        freshness = _read(
-            lambda: warehouse.freshness(self._places.running_since, window_seconds),
-            Freshness(window_seconds=window_seconds),
-            notes,
-        )
-        quarantined = _read(self._archived_only, nothing_loaded, notes)
+        feeds = self._feeds(checkpoint, now, notes)
+        unmeasured = Freshness(window_seconds=window_seconds)
+        freshness = _read(lambda: warehouse.freshness(self._places.running_since, window_seconds), unmeasured, notes)
         queues = _read(lambda: self._queues(now, notes), no_queues, notes)
-        proven = _read(warehouse.complete_by_feed, nothing_proven, notes)
-        in_quarantine = _read(self._open_quarantine.counts, no_rows, notes)
-        feeds = {
-            feed.name: _feed_status(feed, checkpoint, loaded | quarantined, now=now).model_copy(
-                update={
-                    "complete_as_of": proven.get(feed.name),
-                    "rows_in_quarantine": in_quarantine.get(feed.name, 0),
-                }
-            )
-            for feed in FEEDS.values()
-        }
         heartbeat = _read(warehouse.heartbeat, None, notes)
-        running_seconds = (now - self._places.running_since).total_seconds()
-        still = checkpoint.paused or checkpoint.draining
-        notes.extend(silence(feeds.values(), paused=still, running_seconds=running_seconds))
-        notes.extend(late_heartbeat(heartbeat, paused=still, running_seconds=running_seconds))
+        notes.extend(self._silences(checkpoint, feeds, heartbeat, now))
         return Status(
             at=now,
             paused=checkpoint.paused,
@@ -361,6 +340,30 @@ class Collector:
             parked_causes=_read(self._causes, no_causes, notes) if causes else no_causes,
             notes=tuple(dict.fromkeys(notes)),
         )
+
+    def _feeds(self, checkpoint: Checkpoint, now: datetime, notes: list[str]) -> dict[str, FeedStatus]:
+        nothing_proven: dict[str, datetime] = {}
+        no_rows: dict[str, int] = {}
+        nothing_loaded: dict[str, Loaded] = {}
+        loaded = _read(self._places.warehouse.loaded_by_feed, nothing_loaded, notes)
+        loaded |= _read(self._archived_only, nothing_loaded, notes)
+        proven = _read(self._places.warehouse.complete_by_feed, nothing_proven, notes)
+        apart = _read(self._open_quarantine.counts, no_rows, notes)
+        return {
+            name: _feed_status(feed, checkpoint, loaded, now=now).model_copy(
+                update={"complete_as_of": proven.get(name), "rows_in_quarantine": apart.get(name, 0)}
+            )
+            for name, feed in FEEDS.items()
+        }
+
+    def _silences(
+        self, checkpoint: Checkpoint, feeds: Mapping[str, FeedStatus], heartbeat: HeartbeatStatus | None, now: datetime
+    ) -> Iterator[str]:
+        """What should have been heard by now and was not."""
+        running_seconds = (now - self._places.running_since).total_seconds()
+        still = checkpoint.paused or checkpoint.draining
+        yield from silence(feeds.values(), paused=still, running_seconds=running_seconds)
+        yield from late_heartbeat(heartbeat, paused=still, running_seconds=running_seconds)
 
     def _reconciliation(self) -> Reconciliation | None:
         last = self._reconciler.load().last

@@ -20,6 +20,7 @@ from shared.telemetry import logger
 from tests.conftest import Aws
 from tests.loader.conftest import LOADER, SCHEMA, Fault, Star
 from tests.loader.rows import AS_OF, SALE, STAFF, Made, at, changed, deleted
+from tests.shared.emf import metrics_in
 
 _messages = count(1)
 
@@ -336,7 +337,9 @@ def heartbeat(page: int) -> str:
     return Heartbeat.of(HeartbeatData(generation=1, revision=42, as_of=AS_OF, feeds=said)).body()
 
 
-def test_a_heartbeat_is_recorded_after_the_batches_it_came_with(function: Function) -> None:
+def test_a_heartbeat_is_recorded_after_the_batches_it_came_with(
+    function: Function, capsys: pytest.CaptureFixture[str]
+) -> None:
     staff = changed(DimStaff, [STAFF], at(1, 10)).stored()
     first = replace(staff, batch=LoadBatch.of(staff.batch.data.model_copy(update={"page": 0})))
     function.send(heartbeat(1), first)
@@ -345,6 +348,7 @@ def test_a_heartbeat_is_recorded_after_the_batches_it_came_with(function: Functi
 
     assert function.star.rows("SELECT page, as_of FROM _complete WHERE feed = 'staff'") == [[1, AS_OF]]
     assert function.star.rows("SELECT count(*) FROM _heartbeat") == [[1]]
+    assert len(metrics_in(capsys.readouterr().out)["heartbeat_age_seconds", "loader", ""]) == 1
 
 
 def test_a_heartbeat_that_is_none_is_parked_and_its_neighbours_are_loaded(function: Function) -> None:

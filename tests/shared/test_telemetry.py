@@ -16,6 +16,7 @@ NAMES = {
     "rows_loaded",
     "rows_per_second",
     "freshness_seconds",
+    "heartbeat_age_seconds",
     "drift_rows",
     "repaired_rows",
     "parked_messages",
@@ -42,10 +43,11 @@ def test_every_metric_is_in_the_format_that_cloudwatch_reads(metric, capsys: pyt
         line = json.loads(capsys.readouterr().out)
         [told] = line["_aws"]["CloudWatchMetrics"]
         assert told["Namespace"] == NAMESPACE
-        assert told["Dimensions"] == [["service"], ["service", metric.dimension]]
+        beside = [] if metric.dimension is None else [["service", metric.dimension]]
+        assert told["Dimensions"] == [["service"], *beside]
         assert told["Metrics"] == [{"Name": metric.name, "Unit": metric.unit.value}]
         assert isinstance(line["_aws"]["Timestamp"], int)
-        assert (line["service"], line[metric.dimension], line[metric.name]) == (service, "one", [7.0])
+        assert (line["service"], line.get(metric.dimension, "one"), line[metric.name]) == (service, "one", [7.0])
 
 
 def test_the_metrics_are_the_documented_ones_and_a_name_says_its_unit():

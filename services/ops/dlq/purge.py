@@ -17,11 +17,9 @@ from services.ops.dlq.browse import Browse
 from services.ops.dlq.filters import Filter
 from services.ops.dlq.parked import Parked
 from services.ops.dlq.send_again import store_marker
-from services.ops.quarantine import PLACE, OpenObject, OpenQuarantine, ReplayedRows
+from services.ops.quarantine import PLACE, PURGED, OpenObject, OpenQuarantine, ReplayedRows
 from shared.objects import ObjectStore, sha256
 
-PURGED = "_purged"
-"""The folder in the processed bucket; no star table begins with an underscore. In a marker: what the rows became."""
 TOGETHER = 100
 """Messages in one object: few objects, and no more in memory than a queue lets through at once."""
 

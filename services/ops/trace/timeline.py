@@ -14,6 +14,7 @@ from contracts.columnar import MASK, is_secret
 from contracts.feeds import Feed
 from contracts.messages import Operation, Origin
 from services.ops.moments import shown
+from services.ops.quarantine import PURGED
 
 Values = Mapping[str, str | None]
 Place = tuple[int, int, int]
@@ -73,6 +74,11 @@ class Replayed:
     object: str
     replays: int
     """How often the row was replayed, this time included."""
+
+    @property
+    def became(self) -> str:
+        """What was done with the row."""
+        return "purged" if self.batch == PURGED else f"replayed as {self.batch}"
 
 
 @dataclass(frozen=True)
@@ -320,7 +326,7 @@ def _fate(facts: Facts, one: Observation, load: Load | None) -> tuple[Fate, str]
 
 def _why_quarantined(bad: Quarantined, replays: Sequence[Replayed]) -> str:
     value = "" if bad.value is None else f" (found {bad.value!r})"
-    again = f", and replayed as {replays[-1].batch}" if replays else ""
+    again = f", and {replays[-1].became}" if replays else ""
     return f"quarantined under contract {bad.contract}: {bad.field or 'the row'}: {bad.reason}{value}{again}"
 
 

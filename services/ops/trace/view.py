@@ -76,7 +76,7 @@ def _parts(entry: Entry, *, full: bool) -> Iterator[tuple[str, str]]:
     for bad in entry.quarantined:
         yield "set apart", bad.object
     for replay in entry.replays:
-        yield "replayed", f"as {replay.batch} (time {replay.replays})"
+        yield "then", f"{replay.became} (time {replay.replays})"
     if entry.load is not None:
         yield "loaded", _loaded(entry.load)
         if full:
