@@ -76,16 +76,13 @@ def _act(
     action: str, feed: str | None, act: "Callable[[CheckpointStore], str]", *, why: str | None, state_dir: object
 ) -> None:
     """Do it, between two lines of the audit, and say what it came to."""
-    from services.ops.audit import AuditTrail, audited, operator
+    from services.ops.audit import audited
     from services.ops.feeds import feed_named
-    from services.ops.running import checkpoints_of, utc_now
-    from shared.objects import ObjectStore
+    from services.ops.running import checkpoints_of, trail_of
 
     what = EVERYTHING if feed is None else feed_named(feed)
     description = _description(state_dir)
-    objects = ObjectStore(description.client("s3"))
-    trail = AuditTrail(objects, description.buckets["processed"], who=operator(), now=utc_now)
-    with audited(trail, action=action, what=what, why=why) as outcome:
+    with audited(trail_of(description), action=action, what=what, why=why) as outcome:
         outcome.text = act(checkpoints_of(description))
     typer.echo(outcome.text)
 

@@ -18,7 +18,7 @@ from shared.errors import ConfigurationError
 if TYPE_CHECKING:
     from services.local.description import StackDescription
     from services.ops.archived import Selection
-    from services.ops.audit import AuditTrail, Outcome
+    from services.ops.audit import Outcome
     from services.ops.rebuild import Failed, Progress
     from services.ops.replay_archive import Replayed
 
@@ -62,6 +62,7 @@ def rebuild(  # noqa: PLR0913 - one parameter an option
     from services.ops.audit import audited
     from services.ops.rebuild import Rebuilt, make_schema, rebuilder_of
     from services.ops.rebuild_view import watching
+    from services.ops.running import trail_of
     from shared.settings import Settings
 
     selection, description = _selected(feed, since, until), _description(state_dir)
@@ -69,7 +70,7 @@ def rebuild(  # noqa: PLR0913 - one parameter an option
     _ask(f"Rebuild {selection} in the schema {schema}, from the archive?", yes=yes)
     done, rebuilder = Rebuilt(), rebuilder_of(description, schema, Settings())
     began = time.monotonic()
-    with audited(_trail(description), action="rebuild", what=f"{selection} into {schema}", why=why) as outcome:
+    with audited(trail_of(description), action="rebuild", what=f"{selection} into {schema}", why=why) as outcome:
         _say(_what_is_there(schema, make_schema(description, schema)))
         try:
             with watching(_stderr(), rebuilder.missing(selection), time.monotonic) as progress:
@@ -105,6 +106,7 @@ def replay_archive(  # noqa: PLR0913 - one parameter an option
     from services.ops.audit import audited
     from services.ops.rebuild import loading
     from services.ops.replay_archive import Pace, Replayer
+    from services.ops.running import trail_of
     from shared.objects import ObjectStore
     from shared.queues import Queue
     from shared.settings import Settings
@@ -124,7 +126,7 @@ def replay_archive(  # noqa: PLR0913 - one parameter an option
             return
         _ask(f"Send {total:,} change batches of {selection} once more?", yes=yes)
         what = f"{selection}{', loaded or not' if all_ else ''}"
-        with audited(_trail(description), action="replay-archive", what=what, why=why) as outcome:
+        with audited(trail_of(description), action="replay-archive", what=what, why=why) as outcome:
             done = _replay(partial(replayer.run, selection, limit), total, outcome, limited=total == limit)
     finally:
         warehouse.close()
@@ -170,15 +172,6 @@ def _schema(into: str | None, own: str) -> str:
     if into is not None and not 0 < len(into) <= _LONGEST_NAME:
         raise ConfigurationError(f"Expected a schema's name of 1 to {_LONGEST_NAME} characters, found {into!r}.")
     return own if into is None else into
-
-
-def _trail(description: "StackDescription") -> "AuditTrail":
-    from services.ops.audit import AuditTrail, operator
-    from services.ops.running import utc_now
-    from shared.objects import ObjectStore
-
-    objects = ObjectStore(description.client("s3"))
-    return AuditTrail(objects, description.buckets["processed"], who=operator(), now=utc_now)
 
 
 def _ask(question: str, *, yes: bool) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from services.local.description import StackDescription, read_description
+from services.ops.audit import AuditTrail, operator
 from services.ops.status import Collector, Places, Status, Warehouse, WorkQueue
 from shared.checkpoint import CheckpointStore
 from shared.errors import ConfigurationError, Unavailable
@@ -34,6 +35,12 @@ def describe(state_dir: Path) -> StackDescription:
 def checkpoints_of(description: StackDescription) -> CheckpointStore:
     """The poller's checkpoint."""
     return CheckpointStore(ObjectStore(description.client("s3")), description.buckets["control"])
+
+
+def trail_of(description: StackDescription) -> AuditTrail:
+    """What operators have done to the stack, and where the next of them is written down."""
+    objects = ObjectStore(description.client("s3"))
+    return AuditTrail(objects, description.buckets["processed"], who=operator(), now=utc_now)
 
 
 def collector_of(description: StackDescription) -> Collector:

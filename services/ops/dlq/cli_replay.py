@@ -19,7 +19,6 @@ from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from services.local.description import StackDescription
-    from services.ops.audit import AuditTrail
     from services.ops.dlq.replay import Plan, Source, Tally, Task
     from services.ops.dlq.send_again import Run
 
@@ -123,7 +122,7 @@ def purge(  # noqa: PLR0913 - one parameter an option
     from services.ops.dlq.purge import Purged, Store, count
     from services.ops.dlq.purge import purge as give_up
     from services.ops.quarantine import PLACE
-    from services.ops.running import utc_now
+    from services.ops.running import trail_of, utc_now
 
     began = utc_now()
     chosen = filter_of(now=began, queues=queue, feeds=feed, causes=cause, ids=ident, span=(since, until))
@@ -137,7 +136,7 @@ def purge(  # noqa: PLR0913 - one parameter an option
             yes=yes,
         )
     with (
-        audited(_trail(description), action="dlq purge", what=str(chosen), why=why) as outcome,
+        audited(trail_of(description), action="dlq purge", what=str(chosen), why=why) as outcome,
         _progress(found.messages + found.rows) as show,
     ):
 
@@ -164,11 +163,11 @@ def audit(
 
     from services.ops.dlq import operate
     from services.ops.moments import parse
-    from services.ops.running import utc_now
+    from services.ops.running import trail_of, utc_now
 
     now = utc_now()
     span = (parse(each, now) if each else None for each in (since, until))
-    actions = _trail(_description(state_dir)).actions(*span)
+    actions = trail_of(_description(state_dir)).actions(*span)
     if as_json:
         typer.echo(operate.audit_json(actions))
     else:
@@ -193,13 +192,13 @@ def _send(
     from services.ops.dlq.replay import Clock, Replay
     from services.ops.dlq.send_again import Run
     from services.ops.dlq.watch import PipelineWatch
-    from services.ops.running import utc_now, warehouse_of
+    from services.ops.running import trail_of, utc_now, warehouse_of
     from shared.queues import Queue
 
     sqs = description.client("sqs")
     watch = PipelineWatch(warehouse_of(description), [Queue(sqs, description.queues[name]) for name in QUEUES])
     count = min(operate.to_send(plan), task.limit or operate.to_send(plan))
-    with audited(_trail(description), action="dlq replay", what=what, why=why) as outcome, _progress(count) as show:
+    with audited(trail_of(description), action="dlq replay", what=what, why=why) as outcome, _progress(count) as show:
 
         def tell(tally: "Tally") -> None:
             outcome.counts = tally.counts()
@@ -257,12 +256,3 @@ def _description(state_dir: object) -> "StackDescription":
     from services.ops.running import describe
 
     return describe(UpOptions.of(state_dir=state_dir).state_dir)
-
-
-def _trail(description: "StackDescription") -> "AuditTrail":
-    from services.ops.audit import AuditTrail, operator
-    from services.ops.running import utc_now
-    from shared.objects import ObjectStore
-
-    objects = ObjectStore(description.client("s3"))
-    return AuditTrail(objects, description.buckets["processed"], who=operator(), now=utc_now)
