@@ -60,7 +60,8 @@ soak-check: dev-setup ## Run a short soak that must lose nothing.
 	@$(BIN)/pytest -m slow tests/soak -s
 
 attack: dev-setup ## Fail every outside call in all four ways, then run the state machine for EXAMPLES=5000 (goes on if broken off).
-	@TOTES_ATTACK=full $(BIN)/pytest tests/attack/test_crash.py -n 2
+	@TOTES_ATTACK=full $(BIN)/pytest tests/attack/test_crash.py tests/ops/dlq/test_replay_crash.py \
+		tests/ops/rebuild/test_crash.py tests/compactor/test_compact.py -n 2
 	@$(BIN)/python -m tests.attack --examples $(EXAMPLES) --steps 20 --shards 2
 
 late-commits: dev-setup ## Measure what our poll and two naive ones lose to late commits, in every variant (8 minutes).

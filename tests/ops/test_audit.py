@@ -10,6 +10,8 @@ import pytest
 from services.ops.audit import Action, AuditTrail, Phase, audited
 from shared.errors import QueueUnavailable
 from shared.objects import ObjectStore
+from tests.attack.stores import Clock as StoreClock
+from tests.attack.stores import MemoryS3
 from tests.conftest import Aws
 
 START = datetime(2026, 11, 24, 23, 59, 59, tzinfo=UTC)
@@ -111,7 +113,8 @@ def test_an_action_of_which_only_the_end_lies_in_the_time_asked_for_is_whole(tra
     assert (action.last.begun_at, action.last.why) == (START, "moved")
 
 
-def test_more_records_than_a_page_of_a_listing_are_all_shown(trail: AuditTrail):
+def test_more_records_than_a_page_of_a_listing_are_all_shown():
+    trail = AuditTrail(ObjectStore(MemoryS3(StoreClock())), "processed", who="ada@night", now=Clock().now)
     for _ in range(501):
         with audited(trail, action="pause", what=""):
             pass
