@@ -24,6 +24,7 @@ from services.ops.dlq.send_again import Archive, Messages, Rows, Run, Wanted
 from services.ops.dlq.watch import PipelineWatch
 from services.ops.quarantine import OpenQuarantine
 from services.ops.status import Warehouse
+from services.transform.star import BUILDERS, Builder
 from services.transform.transform import Transform
 from shared.archive import Publisher
 from shared.consumer import Consumer
@@ -57,11 +58,12 @@ def rows_of_designs(*names: str, first: int = 1) -> list[SourceRow]:
 
 @dataclass
 class Stage:
-    """Queues, buckets, one warehouse; `feeds` is the code that is deployed now."""
+    """Queues, buckets, one warehouse; `feeds` and `builders` are the code that is deployed now."""
 
     aws: Aws
     warehouse_dsn: str
     feeds: Mapping[str, Feed] = field(default_factory=lambda: MISTAKEN)
+    builders: Mapping[str, Builder] = field(default_factory=lambda: BUILDERS)
     seconds: float = 0.0
     while_waiting: Callable[[], object] = lambda: None
     page: int = 0
@@ -98,12 +100,13 @@ class Stage:
     def serve(self) -> None:
         """Everything on both queues through transform and loader, with parking and handing back."""
         self.serve_transform()
-        self._consume("loads", Loader(self.objects, self.warehouse, self.log).handle)
+        self._consume("loads", Loader(self.objects, self.warehouse, self.log, feeds=self.feeds).handle)
 
     def serve_transform(self) -> None:
         """As far as the queue of load batches."""
         loads, processed = self.queue("loads"), self.aws.processed
-        transform = Transform(self.objects, processed_bucket=processed, loads=loads, log=self.log, feeds=self.feeds)
+        code = {"feeds": self.feeds, "builders": self.builders}
+        transform = Transform(self.objects, processed_bucket=processed, loads=loads, log=self.log, **code)
         self._consume("changes", transform.handle)
 
     def _consume(self, name: str, handle: Any) -> None:
@@ -135,8 +138,8 @@ class Stage:
             processed_bucket=self.aws.processed,
             changes=queue("changes"),
         )
-        queues = [Messages(name, queue(name), browse(name), wanted, run, FEEDS) for name in ("changes", "loads")]
-        return [*(each.look for each in queues), Rows(archive, wanted, run).look]
+        queues = [Messages(name, queue(name), browse(name), wanted, run, self.feeds) for name in ("changes", "loads")]
+        return [*(each.look for each in queues), Rows(archive, wanted, run, feeds=self.feeds).look]
 
     def replay(
         self,
