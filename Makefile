@@ -11,7 +11,7 @@ PACKAGES := contracts shared services
 
 .DEFAULT_GOAL := help
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
-.PHONY: incident soak soak-check attack late-commits mutations reconcile-figures replay-figures
+.PHONY: incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -27,7 +27,7 @@ run: requirements ## Run the whole pipeline on the embedded stack for SECONDS=60
 	@echo "To keep it running until Ctrl-C: make run SECONDS=0"
 
 test: dev-setup ## Run every test that needs nothing beyond the environment, with coverage.
-	@echo "Tests on embedded Postgres and emulated S3 and SQS (about 7 minutes on 2 cores)"
+	@echo "Tests on embedded Postgres and emulated S3 and SQS (about 12 minutes on 2 cores)"
 	@$(BIN)/pytest -m "not slow and not measured" -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered
 
 check: format-check lint types imports test e2e soak-check docs security ## Run what CI runs: tests and the slower checks.
@@ -49,7 +49,7 @@ imports: dev-setup ## Check that the layers import only what they may.
 	@$(BIN)/lint-imports
 
 e2e: dev-setup ## Run the tests that need the embedded stack or another server.
-	@echo "Whole stacks, started, killed and compared with an oracle (about 5 minutes on 2 cores)"
+	@echo "Whole stacks, started, killed and compared with an oracle (about 9 minutes on 2 cores)"
 	@$(BIN)/pytest -m slow -n 2 --dist loadgroup --durations=10 --ignore=tests/soak
 
 soak: dev-setup ## Run the embedded stack under load for MINUTES=10 while its stages are killed, and count what is lost.
@@ -75,6 +75,9 @@ reconcile-figures: dev-setup ## Measure what reconciling 1,000,000 rows costs (a
 
 replay-figures: dev-setup ## Measure how fast 10,000 parked messages are replayed, and in how much memory (about 5 minutes).
 	@$(BIN)/pytest -m measured tests/ops/dlq/test_replay_many.py -s
+
+rebuild-figures: dev-setup ## Measure how fast an archive of 100,000 rows is rebuilt, and in how much more memory than one of 20,000.
+	@$(BIN)/pytest tests/ops/rebuild/test_bounded.py -s
 
 incident: dev-setup ## Play a night of four troubles on a real stack and record it in docs/incident.md (about 2 minutes).
 	@$(BIN)/python -m tests.incident --record docs/incident.md

@@ -88,7 +88,7 @@ def play(folder: Path) -> Evidence:
             reconciled=reconciled.code,
             left=len(terminal.asked("dlq", "list")["groups"]),
             deep=deep,
-            audited=audit.output.count(WHY),
+            audited=" ".join(audit.output.split()).count(WHY),
             session=tuple(terminal.session),
         )
 
