@@ -30,6 +30,8 @@ from shared.invocation import utc_now
 from shared.queues import Queue
 from shared.telemetry import Logger, emit
 
+LARGEST_SHARE_RESERVED = 0.6
+"""Of the time there is at the beginning: where a function is given little, it still does more than one message."""
 FIRST_DELAY_SECONDS = 2
 LONGEST_DELAY_SECONDS = 900
 """Together with the queue's maxReceiveCount, the delays outlast a 12-hour outage (see delay_seconds)."""
@@ -105,7 +107,7 @@ class Allowance:
     def __init__(self, seconds_left: Callable[[], float], reserve_seconds: float) -> None:
         """Take how long the invocation may still take, and how much of it the work begun last may need."""
         self._seconds_left = seconds_left
-        self._reserve_seconds = reserve_seconds
+        self._reserve_seconds = min(reserve_seconds, LARGEST_SHARE_RESERVED * seconds_left())
         self._begun = False
 
     def another(self) -> bool:

@@ -249,8 +249,14 @@ def test_what_there_is_no_time_for_is_put_back_at_once_and_no_invocation_is_ende
     assert sqs.parked == {}
 
 
-def test_the_first_message_is_tried_however_little_time_is_left():
+def test_a_function_that_is_given_little_time_still_does_more_than_one_message():
     sqs, clock = Sqs(), Clock(5, each=1)
+
+    assert consume(consumer(sqs, clock.handle), 1, 1, 1, seconds_left=clock.seconds_left) == []
+
+
+def test_the_first_message_is_tried_however_little_time_is_left():
+    sqs, clock = Sqs(), Clock(5, each=3)
 
     left = consume(consumer(sqs, clock.handle), 1, 1, seconds_left=clock.seconds_left)
 
