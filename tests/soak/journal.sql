@@ -1,9 +1,11 @@
 -- The soak's own books beside totesys, written in the transaction of each change; no reader of the pipeline looks here.
 CREATE SCHEMA soak;
 
--- How many transactions have ended: grows with each commit, and snapshots that count the same see the same.
+-- How many transactions have ended: grows with each commit, and snapshots that count the same see the same. A snapshot
+-- leaves its own transaction out of those in progress; where a later one has ended already, it would count as ended.
 CREATE FUNCTION soak.revision() RETURNS bigint LANGUAGE sql VOLATILE AS $$
     SELECT pg_snapshot_xmax(now_seen)::text::bigint - (SELECT count(*) FROM pg_snapshot_xip(now_seen))
+           - coalesce(pg_current_xact_id_if_assigned() < pg_snapshot_xmax(now_seen), false)::int
       FROM pg_current_snapshot() AS now_seen
 $$;
 
