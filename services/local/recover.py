@@ -9,14 +9,13 @@ books, and nothing of theirs is loaded: they are skipped.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from contracts.feeds import FEEDS
 from contracts.messages import ENVELOPE, ArchiveKey, change_batch_id
 from shared.bookkeeping import LOADED_BATCHES
 from shared.objects import ObjectStore
 from shared.postgres import Connection, rows_of
-from shared.queues import BATCH, Queue
+from shared.queues import Queue, Received
 
 ASKED_AT_ONCE = 1000
 """Change batches looked up in one statement."""
@@ -40,8 +39,7 @@ class Recovery:
     archive: str
     changes: Queue
     warehouse: Connection
-    dead_letters: tuple[tuple[Any, str], ...]
-    """SQS client and URL of each dead-letter queue."""
+    dead_letters: tuple[Queue, ...]
 
     def republish(self) -> int:
         """Send every batch that is neither loaded nor parked; how many those were."""
@@ -59,7 +57,7 @@ class Recovery:
 
     def parked(self) -> set[str]:
         """Change batches whose message, or whose load batch's message, lies in a dead-letter queue."""
-        bodies = (body for client, url in self.dead_letters for body in peek(client, url))
+        bodies = (body for queue in self.dead_letters for body in peek(queue))
         return {batch for body in bodies if (batch := change_batch_id(body)) is not None}
 
     def _archived(self) -> Iterator[Archived]:
@@ -76,17 +74,13 @@ class Recovery:
         return found if change_batch_id(found) == archived.batch else None
 
 
-def peek(client: Any, url: str) -> list[str]:
+def peek(queue: Queue) -> list[str]:
     """The bodies of all messages of a queue, which are then put back."""
-    found: dict[str, tuple[str, str]] = {}
-    while messages := client.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=BATCH, VisibilityTimeout=PEEK_SECONDS, WaitTimeSeconds=0
-    ).get("Messages"):
-        found.update({each["MessageId"]: (each["ReceiptHandle"], each["Body"]) for each in messages})
-    queue = Queue(client, url)
-    for handle, _ in found.values():
-        queue.put_off(handle, 0)
-    return [body for _, body in found.values()]
+    found: dict[str, Received] = {}
+    while messages := queue.receive(PEEK_SECONDS):
+        found.update({each.message_id: each for each in messages})
+    queue.restore([each.receipt_handle for each in found.values()])
+    return [each.body for each in found.values()]
 
 
 def _groups(archived: Iterable[Archived]) -> Iterator[list[Archived]]:

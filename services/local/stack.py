@@ -288,7 +288,7 @@ class Stack:
                 archive=deployment.buckets["archive"],
                 changes=Queue(sqs, deployment.queues["changes"]),
                 warehouse=warehouse,
-                dead_letters=tuple((sqs, url) for url in deployment.dead_letter_queues.values()),
+                dead_letters=tuple(Queue(sqs, url) for url in deployment.dead_letter_queues.values()),
             ).republish()
 
     def _move_checkpoint(self, deployment: Deployment, change: Mapping[str, bool]) -> None:

@@ -48,7 +48,7 @@ def recovery(aws: Aws, warehouse: Connection) -> Recovery:
         archive=aws.archive,
         changes=Queue(aws.sqs, aws.changes),
         warehouse=warehouse,
-        dead_letters=((aws.sqs, aws.changes_dlq), (aws.sqs, aws.loads_dlq)),
+        dead_letters=(Queue(aws.sqs, aws.changes_dlq), Queue(aws.sqs, aws.loads_dlq)),
     )
 
 
@@ -81,7 +81,7 @@ def load_batch(batch: ChangeBatch) -> LoadBatch:
 
 
 def sent(aws: Aws) -> list[str]:
-    return sorted(ChangeBatch.model_validate_json(body).id for body in peek(aws.sqs, aws.changes))
+    return sorted(ChangeBatch.model_validate_json(body).id for body in peek(Queue(aws.sqs, aws.changes)))
 
 
 def test_a_batch_that_is_archived_and_not_loaded_is_sent_again_as_it_was(aws: Aws, recovery: Recovery):
@@ -90,7 +90,7 @@ def test_a_batch_that_is_archived_and_not_loaded_is_sent_again_as_it_was(aws: Aw
 
     assert recovery.republish() == 1
 
-    assert peek(aws.sqs, aws.changes) == [lost.body()]
+    assert peek(Queue(aws.sqs, aws.changes)) == [lost.body()]
 
 
 def test_parked_batches_stay_parked_and_are_not_sent_again(aws: Aws, recovery: Recovery):
@@ -114,7 +114,7 @@ def test_a_heartbeat_in_a_queue_or_among_the_dead_letters_is_nobody_s_batch(aws:
 
     assert recovery.republish() == 1
 
-    assert sorted(peek(aws.sqs, aws.changes)) == sorted([lost.body(), beat])
+    assert sorted(peek(Queue(aws.sqs, aws.changes))) == sorted([lost.body(), beat])
 
 
 def test_a_feed_without_a_star_table_and_a_foreign_object_are_left_alone(aws: Aws, recovery: Recovery):
