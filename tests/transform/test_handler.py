@@ -374,6 +374,13 @@ def test_a_mistake_of_ours_in_one_message_hands_it_back_and_stops_no_other(pipel
     assert [load_batch.data.change_batch for load_batch in pipeline.load_batches()] == [sound.id]
 
 
+class Minute:
+    """Lambda's context at the beginning of an invocation of a minute."""
+
+    def get_remaining_time_in_millis(self):
+        return 60_000
+
+
 def test_the_entry_point_composes_once_from_the_environment(pipeline, monkeypatch):
     names = {"PROCESSED_BUCKET": "processed", "CHANGES_QUEUE_URL": "changes", "LOADS_QUEUE_URL": "loads",
              "DEAD_LETTER_QUEUE_URL": "changes_dlq"}  # fmt: skip
@@ -382,7 +389,7 @@ def test_the_entry_point_composes_once_from_the_environment(pipeline, monkeypatc
     entry.composition.cache_clear()
     batch = archived(pipeline, "design", rows("design", 1))
 
-    answers = [entry.handler(pipeline.event([batch.body()]), None) for _ in range(2)]
+    answers = [entry.handler(pipeline.event([batch.body()]), Minute()) for _ in range(2)]
 
     assert answers == [{"batchItemFailures": []}] * 2
     assert entry.composition.cache_info().misses == 1
