@@ -1,11 +1,15 @@
 """What an operator replays arrives, once, and a replay that mends nothing stops by itself."""
 
+from typing import Any
+
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from contracts.feeds import FEEDS
 from contracts.messages import ChangeBatch
 from services.ops.dlq.replay import Task, Verdict
 from services.ops.dlq.send_again import Wanted
+from shared.errors import QueueUnavailable
 from shared.parking import FIRST_FAILED_AT, REASON_CLASS, REPLAY, REPLAYS
 from tests.ops.dlq.stage import Stage, rows_of_designs
 from tests.transform.archived import changed, row
@@ -21,6 +25,34 @@ def lose_objects(stage: Stage, count: int) -> list[tuple[ChangeBatch, bytes]]:
     stage.serve()
     assert len(stage.waiting("changes", dead=True)) == count
     return made
+
+
+class Deaf:
+    """SQS that takes no message; all else is the real one's."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def send_message_batch(self, **_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="https://sqs")
+
+
+def test_what_could_not_be_sent_is_still_parked_and_still_open(stage: Stage):
+    [(batch, body)] = lose_objects(stage, 1)
+    stage.put_back(batch, body)
+    stage.send(stage.archive("design", rows_of_designs("far too long")))
+    stage.serve()
+    stage.mend()
+
+    for wanted in (Wanted(row=lambda _: False), Wanted(message=lambda _: False)):
+        with pytest.raises(QueueUnavailable):
+            stage.replay(wanted=wanted, sqs=Deaf(stage.aws.sqs))
+
+    assert stage.waiting("changes", dead=True) == [batch.body()]
+    assert stage.open_rows() == [("design", "1")]
 
 
 def test_messages_whose_cause_was_mended_are_loaded_and_gone_from_the_dead_letters(stage: Stage):
