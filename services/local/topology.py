@@ -24,6 +24,8 @@ LONGEST_VISIBILITY_SECONDS = 12 * 3600
 """Of a message in SQS; a longer one is refused."""
 
 Positive = Annotated[int, Field(ge=1)]
+Distribution = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+"""A third-party package by its normalised name; which version of it, the lock says."""
 
 
 class Part(BaseModel):
@@ -40,6 +42,19 @@ class Rules(Part):
     outage_hours: Annotated[int, Field(ge=12)]
     shutdown_seconds: Positive
     handover_seconds: Positive
+
+
+class Lambda(Part):
+    """What all functions run on, and how long their logs are kept."""
+
+    runtime: Annotated[str, Field(pattern=r"^python3\.\d+$")]
+    architecture: Literal["arm64", "x86_64"]
+    log_retention_days: Positive
+
+    @property
+    def python_version(self) -> str:
+        """The runtime's Python, as 3.13."""
+        return self.runtime.removeprefix("python")
 
 
 class Named(Part):
@@ -87,13 +102,23 @@ class WorkQueue(Named):
         return sum(delay_seconds(receive) for receive in range(1, self.max_receive_count))
 
 
+class Layer(Named):
+    """Distributions, with all they need, that several functions share."""
+
+    requirements: Annotated[tuple[Distribution, ...], Field(min_length=1)]
+
+
 class Function(Part):
-    """A Lambda function; `environment` names the fields of shared.settings.Settings it is told."""
+    """A Lambda function; `environment` names the fields of shared.settings.Settings it is told.
+
+    `requirements` are the distributions that its code imports itself and that none of its `layers` holds.
+    """
 
     handler: Annotated[str, Field(pattern=r"^services\.[a-z_]+\.handler\.handler$")]
     memory_mb: Annotated[int, Field(ge=256, le=10_240)]
     timeout_seconds: Annotated[int, Field(ge=1, le=900)]
-    layers: bool
+    layers: tuple[str, ...]
+    requirements: tuple[Distribution, ...]
     environment: tuple[str, ...]
 
     @field_validator("environment")
@@ -139,10 +164,12 @@ class Topology(Part):
     """All of it; every reference is checked, so that neither Terraform nor the embedded stack meets a dangling one."""
 
     prefix: Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$")]
+    platform: Lambda = Field(alias="lambda")
     rules: Rules
     buckets: Mapping[str, Bucket]
     queues: Mapping[str, WorkQueue]
     secrets: Mapping[str, Named]
+    layers: Mapping[str, Layer]
     functions: Mapping[str, Function]
     event_source_mappings: Mapping[str, EventSourceMapping]
     schedules: Mapping[str, Schedule]
@@ -152,8 +179,20 @@ class Topology(Part):
     def _references_exist(self) -> Self:
         unknown = {*self.event_source_mappings, *self.schedules} - set(self.functions)
         unknown |= {mapping.queue for mapping in self.event_source_mappings.values()} - set(self.queues)
+        unknown |= {layer for function in self.functions.values() for layer in function.layers} - set(self.layers)
         if unknown:
-            raise ValueError(f"expected names of functions and queues described here, found {sorted(unknown)}")
+            raise ValueError(f"expected names of functions, queues and layers described here, found {sorted(unknown)}")
+        return self
+
+    @model_validator(mode="after")
+    def _no_function_holds_what_its_layers_hold(self) -> Self:
+        """A second copy would hide the layer's, and the two may differ."""
+        for name, function in self.functions.items():
+            twice = set(function.requirements) & {
+                held for layer in function.layers for held in self.layers[layer].requirements
+            }
+            if twice:
+                raise ValueError(f"{name} requires {sorted(twice)}, which its layers hold: leave it to them")
         return self
 
     @model_validator(mode="after")

@@ -79,6 +79,14 @@ def test_every_alarm_says_what_to_do():
     assert all(len(alarm.runbook.split()) > 10 for alarm in topology().alarms.values())
 
 
+def test_what_runs_on_lambda_is_said_once_and_its_python_follows_from_it():
+    assert topology().platform.runtime == f"python{topology().platform.python_version}"
+
+
+def test_the_poller_which_starts_every_minute_has_no_layer():
+    assert topology().functions["poller"].layers == ()
+
+
 @pytest.mark.parametrize(
     ("change", "place"),
     [
@@ -90,6 +98,12 @@ def test_every_alarm_says_what_to_do():
         (lambda raw: raw["rules"].update(outage_hours=11), "outage_hours"),
         (lambda raw: raw["functions"]["loader"].update(environment=["warehouse_scheme"]), "functions.loader"),
         (lambda raw: raw["functions"]["loader"].update(timeout_seconds=901), "timeout_seconds"),
+        (lambda raw: raw["functions"]["loader"].update(layers=["arrow"]), "the topology"),
+        (lambda raw: raw["functions"]["loader"]["requirements"].append("pandas"), "the topology"),
+        (lambda raw: raw["functions"]["loader"]["requirements"].append("pandas==3"), "functions.loader"),
+        (lambda raw: raw["layers"]["parquet"].update(requirements=[]), "layers.parquet"),
+        (lambda raw: raw["lambda"].update(runtime="nodejs22.x"), "lambda.runtime"),
+        (lambda raw: raw["lambda"].update(architecture="aarch64"), "lambda.architecture"),
         (lambda raw: raw["event_source_mappings"]["loader"].update(batch_size=11), "batch_size"),
         (lambda raw: raw["event_source_mappings"]["loader"].update(maximum_concurrency=1), "maximum_concurrency"),
         (lambda raw: raw["event_source_mappings"]["loader"].update(function_response_types=[]), "response_types"),
