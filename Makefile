@@ -11,7 +11,7 @@ PACKAGES := contracts shared services
 
 .DEFAULT_GOAL := help
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
-.PHONY: incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
+.PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -51,6 +51,13 @@ imports: dev-setup ## Check that the layers import only what they may.
 e2e: dev-setup ## Run the tests that need the embedded stack or another server.
 	@echo "Whole stacks, started, killed and compared with an oracle (about 9 minutes on 2 cores)"
 	@$(BIN)/pytest -m slow -n 2 --dist loadgroup --durations=10 --ignore=tests/soak
+
+package: dev-setup ## Build the zips that Lambda runs, reproducibly, into build/packages, and try each of them here.
+	@$(BIN)/python -m services.packages
+
+lock: dev-setup ## Lock what the functions need: versions and hashes of all their distributions, in requirements.lock.
+	@$(BIN)/uv pip compile requirements.txt --constraint constraints.txt --universal --python-version 3.11 \
+		--generate-hashes --only-binary :all: --no-header --quiet --output-file requirements.lock > /dev/null
 
 soak: dev-setup ## Run the embedded stack under load for MINUTES=10 while its stages are killed, and count what is lost.
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --json .totes/soak.json

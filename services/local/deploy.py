@@ -3,25 +3,19 @@
 Invariant: a second deployment finds what is there and updates it; nothing is made twice, no object or message is lost.
 """
 
-import io
 import json
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
-import services
+from services.local.code import code_files, code_root, zipped
 from services.local.topology import Bucket, EventSourceMapping, Function, Topology, WorkQueue, schedule_expression
 
 ACCOUNT = "000000000000"
 """The emulator's; its roles exist in name only."""
 RUNTIME = "python3.11"
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)
-"""The earliest a zip can hold, for every file: equal code makes equal bytes."""
-CODE = (".py", ".sql")
 QUIET = {
     "POWERTOOLS_TRACE_DISABLED": "true",
     "AWS_XRAY_SDK_ENABLED": "false",
@@ -104,30 +98,12 @@ def environment(topology: Topology, name: str, storage: Deployment, settings: Ma
 def has_code(function: Function) -> bool:
     """Whether the handler's module is there; the topology may describe a function before it is written."""
     module = function.handler.rpartition(".")[0]
-    return (_root() / f"{module.replace('.', '/')}.py").exists()
+    return (code_root() / f"{module.replace('.', '/')}.py").exists()
 
 
 def code_zip(function: str) -> bytes:
-    """Our packages that a function needs: contracts, shared and its own. The same code gives the same bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, path in _code(function):
-            archive.writestr(zipfile.ZipInfo(name, ZIP_TIME), path.read_bytes(), zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
-
-
-def _code(function: str) -> Iterator[tuple[str, Path]]:
-    root = _root()
-    yield "services/__init__.py", root / "services" / "__init__.py"
-    for package in ("contracts", "shared", f"services/{function}"):
-        for path in sorted((root / package).rglob("*")):
-            if path.suffix in CODE:
-                yield path.relative_to(root).as_posix(), path
-
-
-def _root() -> Path:
-    """The folder of our packages."""
-    return Path(services.__file__).parent.parent
+    """Our packages that a function needs; the distributions it needs are in this environment."""
+    return zipped(dict(code_files(function)))
 
 
 def _bucket(aws: Clients, name: str, bucket: Bucket) -> str:

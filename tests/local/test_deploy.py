@@ -92,7 +92,7 @@ def test_the_compactor_is_scheduled_every_hour_and_told_the_processed_bucket(
 
 
 def test_a_function_described_before_it_is_written_is_not_deployed(emulator: Emulator, deployment: Deployment):
-    described = topology().model_dump()
+    described = topology().model_dump(by_alias=True)
     described["functions"]["unwritten"] = {
         **described["functions"]["poller"],
         "handler": "services.unwritten.handler.handler",
