@@ -8,6 +8,7 @@ costs what a line costs, and no rows emit no line. Invariant: no row value and n
 second delivery counts again: metrics say what was done, the warehouse's books say what is there.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -15,10 +16,12 @@ from typing import Literal
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-__all__ = ["BATCH", "METRICS", "NAMESPACE", "Logger", "Metric", "emit", "logger", "metrics_table"]
+__all__ = ["BATCH", "METRICS", "NAMESPACE", "NAMESPACE_VARIABLE", "Logger", "Metric", "emit", "logger", "metrics_table"]
 
 NAMESPACE = "totes"
-"""Of every metric."""
+"""Of every metric, unless the variable below names another."""
+NAMESPACE_VARIABLE = "POWERTOOLS_METRICS_NAMESPACE"
+"""Powertools' own: each deployment has a namespace of its own, so that two in one account never share an alarm."""
 BATCH = "batch"
 """The logs' correlation key: the id of the change batch a line is about."""
 
@@ -93,6 +96,22 @@ METRICS = (
     Metric("drift_rows", _COUNT, "feed", "Sum", ("reconciler",), "Rows one run found to differ from the source."),
     Metric("repaired_rows", _COUNT, "feed", "Sum", ("reconciler",), "Rows and deletions one run sent to mend them."),
     Metric(
+        "held_back_rows",
+        _COUNT,
+        "feed",
+        "Maximum",
+        ("reconciler",),
+        "Deletions that one run found to be too many to be sent unasked.",
+    ),
+    Metric(
+        "inferred_members",
+        _COUNT,
+        "feed",
+        "Maximum",
+        ("reconciler",),
+        "Members of a dimension that one run met, inferred long ago and described by no row since.",
+    ),
+    Metric(
         "parked_messages",
         _COUNT,
         "cause",
@@ -118,7 +137,7 @@ def emit(service: str, values: Mapping[str, float], of: str = "") -> None:
     if not values:
         return
     [dimension] = {_BY_NAME[name].dimension for name in values}
-    metrics = EphemeralMetrics(namespace=NAMESPACE, service=service)
+    metrics = EphemeralMetrics(namespace=os.environ.get(NAMESPACE_VARIABLE, NAMESPACE), service=service)
     for name, value in values.items():
         metrics.add_metric(name=name, unit=_BY_NAME[name].unit, value=value)
     if dimension is not None:

@@ -4,7 +4,7 @@ Invariant: a number that follows from another is derived here, exactly as Terraf
 Pure: reading the file aside, no clock, environment or network. A second reading gives the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -12,9 +12,11 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from contracts.feeds import FEEDS
 from shared.consumer import delay_seconds
 from shared.errors import ConfigurationError
 from shared.settings import Settings
+from shared.telemetry import METRICS
 
 FILE = Path(__file__).parents[2] / "terraform" / "topology.yaml"
 DAY_SECONDS = 24 * 3600
@@ -23,6 +25,13 @@ HOUR_SECONDS = 3600
 LONGEST_VISIBILITY_SECONDS = 12 * 3600
 """Of a message in SQS; a longer one is refused."""
 
+SCHEDULE_DEAD_LETTERS = "schedules"
+"""Whose dead-letter queue keeps the invocations that EventBridge could not make."""
+PERCENT = 100
+LONGEST_RUNBOOK = 700
+"""Characters; with the address of its section it stays below the 1,024 that CloudWatch takes for a description."""
+
+Severity = Literal["critical", "warning"]
 Positive = Annotated[int, Field(ge=1)]
 Distribution = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 """A third-party package by its normalised name; which version of it, the lock says."""
@@ -146,18 +155,70 @@ class Schedule(Part):
     every_minutes: Positive
 
 
-class Alarm(Part):
-    """One alarm for each resource of a kind, on a metric that AWS itself measures; the period is the least one."""
+class Feeds(Part):
+    """The names of contracts.feeds.FEEDS, which Terraform cannot read."""
 
-    over: Literal["queues", "dead_letter_queues", "functions", "schedules"]
+    loaded: tuple[str, ...]
+    archived: tuple[str, ...]
+    """Those without a star table."""
+
+    @model_validator(mode="after")
+    def _they_are_those_of_the_contracts(self) -> Self:
+        """A feed that is missing here would have no alarm."""
+        for named, star in ((self.loaded, True), (self.archived, False)):
+            expected = sorted(feed.name for feed in FEEDS.values() if (feed.star is not None) == star)
+            if sorted(named) != expected:
+                raise ValueError(f"expected the feeds {expected} of contracts/feeds.py, found {sorted(named)}")
+        return self
+
+
+class Alarm(Part):
+    """One alarm for each resource of a kind; the period is the least one.
+
+    `service` emits the metric itself (shared.telemetry); without one AWS measures it.
+    """
+
+    severity: Severity
+    over: Literal[
+        "queues",
+        "dead_letter_queues",
+        "schedule_dead_letters",
+        "functions",
+        "schedules",
+        "service",
+        "feeds",
+        "loaded_feeds",
+    ]
+    service: str | None = None
     metric: str
-    statistic: Literal["Maximum", "Sum"]
+    statistic: Literal["Maximum", "Minimum", "Sum"]
     comparison: Literal["GreaterThanThreshold", "LessThanThreshold"]
     threshold: Annotated[int, Field(ge=0)]
+    threshold_of: Literal["timeout"] | None = None
+    """Of what the threshold is a percentage, if it is one."""
     period_seconds: Annotated[int, Field(ge=60, multiple_of=60)]
     periods: Positive
     missing_data: Literal["breaching", "notBreaching"]
-    runbook: Annotated[str, Field(min_length=40)]
+    runbook: Annotated[str, Field(min_length=40, max_length=LONGEST_RUNBOOK)]
+
+    @model_validator(mode="after")
+    def _its_metric_exists(self) -> Self:
+        """A metric of a service is one that this service emits for what the alarm is over; else it is AWS's."""
+        ours = self.over in ("service", "feeds", "loaded_feeds")
+        if ours != (self.service is not None):
+            raise ValueError(f"expected a service for metrics of our own and only for them, over {self.over}")
+        known = {metric.name: metric for metric in METRICS if self.service in metric.services}
+        if ours and self.metric not in known:
+            raise ValueError(f"expected a metric that {self.service} emits, found {self.metric}")
+        if ours and self.over != "service" and known[self.metric].dimension != "feed":
+            raise ValueError(f"expected a metric of a feed, found {self.metric}")
+        return self
+
+    @model_validator(mode="after")
+    def _only_functions_have_a_timeout(self) -> Self:
+        if self.threshold_of == "timeout" and (self.over != "functions" or self.threshold >= PERCENT):
+            raise ValueError("expected a threshold below 100 % of a timeout, over functions")
+        return self
 
 
 class Topology(Part):
@@ -173,6 +234,7 @@ class Topology(Part):
     functions: Mapping[str, Function]
     event_source_mappings: Mapping[str, EventSourceMapping]
     schedules: Mapping[str, Schedule]
+    feeds: Feeds
     alarms: Mapping[str, Alarm]
 
     @model_validator(mode="after")
@@ -226,6 +288,19 @@ class Topology(Part):
         return self
 
     @model_validator(mode="after")
+    def _a_poller_that_lives_as_long_as_it_may_is_not_slow(self) -> Self:
+        """It is the one function that by design takes nearly all of its timeout."""
+        slow = [alarm for alarm in self.alarms.values() if alarm.threshold_of == "timeout"]
+        for name in self.schedules:
+            function = self.functions[name]
+            if "poll_lifetime_seconds" not in function.environment:
+                continue
+            percent = self.poll_lifetime_seconds(name) * PERCENT / function.timeout_seconds
+            if any(alarm.threshold <= percent for alarm in slow):
+                raise ValueError(f"expected an alarm above the {percent:.0f} % of its timeout that {name} lives for")
+        return self
+
+    @model_validator(mode="after")
     def _visibility_is_one_that_sqs_allows(self) -> Self:
         for name in self.queues:
             if self.visibility_timeout_seconds(name) > LONGEST_VISIBILITY_SECONDS:
@@ -257,9 +332,22 @@ class Topology(Part):
         return max(found.period_seconds, own)
 
     def alarmed(self, alarm: str) -> tuple[str, ...]:
-        """The resources that an alarm is over; a dead-letter queue goes by its queue's name."""
-        of = {"queues": self.queues, "dead_letter_queues": self.queues, "functions": self.functions}
-        return tuple(of.get(self.alarms[alarm].over, self.schedules))
+        """The resources that an alarm is over; a dead-letter queue goes by its queue's name, a lone one by its kind's.
+
+        A metric of a service has the service for its resource.
+        """
+        found = self.alarms[alarm]
+        of: Mapping[str, Iterable[str]] = {
+            "queues": self.queues,
+            "dead_letter_queues": self.queues,
+            "schedule_dead_letters": (SCHEDULE_DEAD_LETTERS,),
+            "functions": self.functions,
+            "schedules": self.schedules,
+            "service": (found.service or "",),
+            "feeds": (*self.feeds.loaded, *self.feeds.archived),
+            "loaded_feeds": self.feeds.loaded,
+        }
+        return tuple(of[found.over])
 
     def name(self, part: str) -> str:
         """Of a queue or function in its account; of a bucket before what makes it unique in the world."""

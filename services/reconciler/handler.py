@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 
 from contracts.feeds import FEEDS
+from services.reconciler.plan import Totals
 from services.reconciler.progress import ProgressStore
 from services.reconciler.reconcile import Adapters, Reconciler
 from services.reconciler.warehouse import Warehouse
@@ -34,9 +35,23 @@ def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 -
     """Reconcile for one budget of time, from where the last run had come to; what was found and done."""
     report = _reconciler().run()
     for feed, totals in report.feeds.items():
-        found = {"drift_rows": totals.drift, "repaired_rows": totals.repaired}
-        emit("reconciler", {name: rows for name, rows in found.items() if rows}, of=feed)
+        emit("reconciler", measured(totals), of=feed)
     return report.as_answer()
+
+
+def measured(totals: Totals) -> dict[str, float]:
+    """The metrics of one feed, only those above zero.
+
+    What stays is found and told by every run anew, so silence clears its alarm; that the reconciler itself is silent is
+    an alarm of its own.
+    """
+    found = {
+        "drift_rows": totals.drift,
+        "repaired_rows": totals.repaired,
+        "held_back_rows": totals.held_back,
+        "inferred_members": totals.inferred,
+    }
+    return {name: rows for name, rows in found.items() if rows}
 
 
 @cache

@@ -3,6 +3,7 @@
 import pytest
 
 from services.reconciler import handler
+from services.reconciler.plan import Totals
 from tests.reconciler.conftest import LOADER, Pipeline
 from tests.shared.emf import metrics_in
 
@@ -37,3 +38,10 @@ def test_an_invocation_reconciles_answers_what_it_found_and_measures_it(
     pipeline.deliver()
     assert pipeline.rows("SELECT count(*) FROM current_sales_order") == [[29]]
     handler._reconciler.cache_clear()
+
+
+def test_a_run_that_finds_nothing_measures_nothing_and_what_stays_is_told_by_each_run_anew():
+    found = Totals(source=30, live=28, in_flight=2, held_back=25, inferred=1)
+
+    assert handler.measured(Totals(source=30, live=30)) == {}
+    assert handler.measured(found) == {"held_back_rows": 25, "inferred_members": 1}

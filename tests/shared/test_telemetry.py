@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shared.telemetry import METRICS, NAMESPACE, emit, logger, metrics_table
+from shared.telemetry import METRICS, NAMESPACE, NAMESPACE_VARIABLE, emit, logger, metrics_table
 from tests.shared.emf import metrics_of
 
 UNITS = {"Count", "Seconds", "Count/Second"}
@@ -19,6 +19,8 @@ NAMES = {
     "heartbeat_age_seconds",
     "drift_rows",
     "repaired_rows",
+    "held_back_rows",
+    "inferred_members",
     "parked_messages",
 }
 
@@ -60,6 +62,17 @@ def test_the_metrics_are_the_documented_ones_and_a_name_says_its_unit():
 def test_what_is_no_metric_is_refused():
     with pytest.raises(KeyError):
         emit("poller", {"rows_lost": 1}, of="design")
+
+
+def test_two_deployments_in_one_account_do_not_mix_their_metrics(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv(NAMESPACE_VARIABLE, "totes-prod")
+
+    emit("poller", {"rows_captured": 3}, of="design")
+
+    [told] = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
+    assert told["Namespace"] == "totes-prod"
 
 
 def test_nothing_measured_is_no_line(capsys: pytest.CaptureFixture[str]):
