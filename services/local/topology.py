@@ -28,6 +28,7 @@ LONGEST_VISIBILITY_SECONDS = 12 * 3600
 SCHEDULE_DEAD_LETTERS = "schedules"
 """Whose dead-letter queue keeps the invocations that EventBridge could not make."""
 PERCENT = 100
+MILLISECONDS = 1000
 LONGEST_RUNBOOK = 700
 """Characters; with the address of its section it stays below the 1,024 that CloudWatch takes for a description."""
 
@@ -330,6 +331,13 @@ class Topology(Part):
         scheduled = found.over in ("functions", "schedules") and resource in self.schedules
         own = self.schedules[resource].every_minutes * MINUTE_SECONDS if scheduled else 0
         return max(found.period_seconds, own)
+
+    def alarm_threshold(self, alarm: str, resource: str) -> int:
+        """What one alarm's metric is held against: of a timeout its share in milliseconds, as Lambda measures."""
+        found = self.alarms[alarm]
+        if found.threshold_of is None:
+            return found.threshold
+        return found.threshold * self.functions[resource].timeout_seconds * MILLISECONDS // PERCENT
 
     def alarmed(self, alarm: str) -> tuple[str, ...]:
         """The resources that an alarm is over; a dead-letter queue goes by its queue's name, a lone one by its kind's.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.local.alarms import alarms_table
 from services.local.topology import topology
 from shared.telemetry import metrics_table
 
@@ -71,10 +72,18 @@ def test_make_alone_lists_every_target_with_a_sentence() -> None:
         assert re.search(rf"make {target} +[A-Z].*\.", answer.stdout), target
 
 
-def test_the_runbook_has_a_section_for_every_alarm() -> None:
-    sections = re.findall(r"^### (\w+)$", RUNBOOK.read_text(), re.M)
+def test_the_runbook_has_a_section_for_every_alarm_and_no_alarm_s_section_without_it() -> None:
+    chapter = RUNBOOK.read_text().partition("## When an alarm goes off\n")[2].partition("\n## ")[0]
+    sections = re.findall(r"^### (\w+)$", chapter, re.M)
 
-    assert set(topology().alarms) <= set(sections)
+    assert sorted(sections) == sorted(topology().alarms)
+
+
+def test_the_runbook_shows_every_alarm_as_it_is_deployed() -> None:
+    """What to paste between the two marks is what `alarms_table` gives."""
+    [shown] = re.findall(r"^<!-- alarms -->\n(.*)^<!-- /alarms -->", RUNBOOK.read_text(), re.M | re.S)
+
+    assert shown.strip() == alarms_table(topology()).strip()
 
 
 def test_the_runbook_names_every_metric_as_it_is_emitted() -> None:
