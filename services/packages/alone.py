@@ -11,7 +11,7 @@ from statistics import median
 from services.packages.plan import LAYER_ROOT, Package
 from shared.errors import ConfigurationError
 
-RUNS = 5
+RUNS = 3
 """Imports measured of a handler; the first also reads the files from the disk, the median does not."""
 IMPORT = """
 import sys, time

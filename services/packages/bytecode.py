@@ -1,5 +1,6 @@
 """Compiles modules for packages: Lambda can write no bytecode, so without it every cold start compiles all it imports.
 
+On two cores of x86_64 a handler's import took 0.5 to 1.0 s with it and 1.5 to 4.4 s without.
 Invariant: a module's bytecode follows from its source, its name and the interpreter alone. So each is compiled in a
 fork of one fresh process: what was compiled before would show in the marks for shared values. The bytecode is never
 checked against its source (unchecked hash), because a zip's times are all one and nobody can change the source.

@@ -4,6 +4,7 @@ Invariant: every byte is one whose hash stands in the lock. uv, not pip: it eval
 for, where pip does so for the interpreter that runs it.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -98,11 +99,16 @@ def _glibc(wheel: str, machine: str) -> tuple[int, int]:
 
 
 def interpreter(python: str) -> Path | None:
-    """An interpreter of that version: this one, or one on this machine that uv knows of, if any."""
+    """An interpreter of that version: this one, or one on this machine that uv knows of, if any.
+
+    pyenv's stand-ins for interpreters, over which uv would stumble, work only if they are told the version.
+    """
     if python == f"{sys.version_info.major}.{sys.version_info.minor}":
         return Path(sys.executable)
     command = [find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", python]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - uv, asked to look
+    answer = subprocess.run(  # noqa: S603 - uv, asked to look
+        command, capture_output=True, text=True, env={**os.environ, "PYENV_VERSION": python}, check=False
+    )
     return Path(answer.stdout.strip()) if answer.returncode == 0 else None
 
 
