@@ -6,6 +6,7 @@ because DSNs may hold passwords. Writing it again replaces it.
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from botocore.config import Config
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.local.processes import Process
+from services.local.topology import topology
 from shared.errors import ConfigurationError
 
 FILE = "running.json"
@@ -53,6 +55,20 @@ class StackDescription(BaseModel):
     """Who is granted to read it, None where that is left to its owner."""
     warehouse_schema: str
     time_zone: str
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its resources begin with: nothing but the topology's, there is no environment."""
+        return topology().prefix
+
+    @property
+    def running_since(self) -> datetime:
+        """When `totes up` began."""
+        return datetime.fromtimestamp(self.up.started, UTC)
+
+    def log_of(self, _function: str) -> str:
+        """All functions of the emulated AWS have one log."""
+        return f"aws.log in {self.state_dir}"
 
     def client(self, service: str) -> Any:
         """A boto3 client of the stack's AWS."""

@@ -25,6 +25,8 @@ from services.ops.command import (
     Schema,
     StateDir,
     WarehouseDsn,
+    choose_environment,
+    only_here,
     option,
 )
 from services.ops.dlq.cli import dlq
@@ -34,6 +36,16 @@ from shared.errors import ConfigurationError, PipelineError, Unavailable
 EPILOG = (
     "Exit codes: 0 done; 1 source or warehouse not fit, or the pipeline failed; 2 usage or configuration; "
     "3 nothing runs, or it cannot be reached; 70 our own mistake (a file with its traceback is named); 130 broken off."
+)
+
+
+_ENV = typer.Option(
+    "--env",
+    envvar="TOTES_ENV",
+    help="A deployment in AWS that the command is about, by its environment, with your own credentials and region; "
+    "without one, the embedded stack.",
+    metavar="NAME",
+    show_default=False,
 )
 
 
@@ -57,7 +69,8 @@ class Sentences(TyperGroup):
 app = typer.Typer(
     cls=Sentences,
     help="Every change of totesys in a star-schema warehouse, within seconds, with none lost.\n\n"
-    "`totes up` runs the whole path on this machine; `totes status` looks at it from another terminal.",
+    "`totes up` runs the whole path on this machine; `totes status` looks at it from another terminal. "
+    "`totes --env prod status`, and so every other command, is about the deployment prod in AWS.",
     epilog=EPILOG,
     no_args_is_help=True,
     add_completion=False,
@@ -84,8 +97,10 @@ def totes(
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
     ] = False,
+    env: Annotated[str | None, _ENV] = None,
 ) -> None:
-    """What all commands share: nothing but the version."""
+    """What all commands share: where the pipeline runs that they are about."""
+    choose_environment(env)
 
 
 @app.command()
@@ -115,6 +130,7 @@ def up(  # noqa: PLR0913 - one parameter an option
 
     Every option can also be set by the variable in brackets, in the environment or in a `.env` file here.
     """
+    only_here("up", "`terraform apply` deploys, see docs/deploy.md")
     if no_simulate and simulate:
         raise ConfigurationError("Expected --simulate or --no-simulate, found both.")
     options = UpOptions.of(
@@ -160,10 +176,10 @@ def status(
     """
     from rich.console import Console
 
-    from services.ops.running import read_status
+    from services.ops.running import collector_of, find
     from services.ops.view import Moment, picture
 
-    found = read_status(UpOptions.of(state_dir=state_dir).state_dir)
+    found = collector_of(find(state_dir)).collect(causes=True)
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
     else:
@@ -176,6 +192,7 @@ def status(
 @app.command()
 def down(*, state_dir: StateDir = None) -> None:
     """End what a killed `totes up` left running, and say what that was."""
+    only_here("down", "`totes pause` stops a deployment's reading, `terraform destroy` takes it away")
     from services.local.down import bring_down
 
     folder = UpOptions.of(state_dir=state_dir).state_dir
@@ -217,11 +234,11 @@ def rebase(
 ) -> None:
     """Accept another source in a running stack: begin a new generation and read every feed whole again."""
     from services.ops.rebase import rebase as accept
-    from services.ops.running import checkpoints_of, describe
+    from services.ops.running import checkpoints_of, find
 
     if not source_changed:
         raise ConfigurationError("Expected --source-changed, which says that the change of the source is meant.")
-    generation = accept(checkpoints_of(describe(UpOptions.of(state_dir=state_dir).state_dir)))
+    generation = accept(checkpoints_of(find(state_dir)))
     typer.echo(f"Generation {generation} begins with the next poll, within a minute; every feed is read whole again.")
 
 
@@ -247,7 +264,7 @@ def reconcile(
     from rich.console import Console
 
     from services.ops import reconcile as reconciling
-    from services.ops.running import describe
+    from services.ops.running import find
     from services.reconciler.reconcile import Task
     from shared.settings import Settings
 
@@ -258,8 +275,7 @@ def reconcile(
         deep=deep,
         allow=reconciling.asking(lambda question: sys.stdin.isatty() and typer.confirm(question), yes=yes),
     )
-    description = describe(UpOptions.of(state_dir=state_dir).state_dir)
-    report = reconciling.reconciler_of(description, Settings()).run(task)
+    report = reconciling.reconciler_of(find(state_dir), Settings()).run(task)
     if as_json:
         typer.echo(json.dumps(reconciling.as_json(report), indent=2))
     else:

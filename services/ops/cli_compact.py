@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from services.ops.command import StateDir
-from services.ops.options import UpOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -38,11 +37,11 @@ def compact(
     from rich.console import Console
 
     from services.ops import compact as compacting
-    from services.ops.running import describe
+    from services.ops.running import find
     from shared.settings import Settings
 
     task = compacting.task_of(table or [], day, dry_run=dry_run)
-    description = describe(UpOptions.of(state_dir=state_dir).state_dir)
+    description = find(state_dir)
     report = compacting.compactor_of(description, Settings()).run(task)
     if as_json:
         typer.echo(json.dumps(compacting.as_json(report, dry_run=dry_run), indent=2))

@@ -3,6 +3,7 @@
 Invariant: it only reads. Databases named by option are looked at alone; otherwise what runs in the state folder is.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,7 +46,8 @@ def doctor(
     from services.ops.running import utc_now
 
     named, stack = _subject(
-        UpOptions.of(source_dsn=source, warehouse_dsn=warehouse, warehouse_schema=schema, state_dir=state_dir),
+        UpOptions.of(source_dsn=source, warehouse_dsn=warehouse, warehouse_schema=schema),
+        state_dir,
         alone=source is not None or warehouse is not None,
     )
     found = examine(named, stack, utc_now)
@@ -56,14 +58,14 @@ def doctor(
         raise typer.Exit(NOT_FIT)
 
 
-def _subject(options: "UpOptions", *, alone: bool) -> "tuple[Databases, Stack | None]":
+def _subject(options: "UpOptions", state_dir: Path | None, *, alone: bool) -> "tuple[Databases, Stack | None]":
     """What to look at: the databases that are named, else the stack that runs. Raises NothingRuns."""
     from services.ops.doctor.examine import Databases, stack_of
     from services.ops.pipeline import SOURCE_SCHEMA
-    from services.ops.running import describe
+    from services.ops.running import find
 
     if alone:
         return Databases(options.source_dsn, options.warehouse_dsn, SOURCE_SCHEMA, options.warehouse_schema), None
-    running = describe(options.state_dir)
+    running = find(state_dir)
     named = Databases(running.source_dsn, running.warehouse_dsn, SOURCE_SCHEMA, running.warehouse_schema)
     return named, stack_of(running)

@@ -5,6 +5,7 @@ Invariant: each is written down in the audit; a backfill costs the source a whol
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ from services.ops.command import StateDir
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from services.local.description import StackDescription
+    from services.ops.installation import Installation
     from shared.checkpoint import CheckpointStore
 
 OneFeed = Annotated[str | None, typer.Argument(help="Only this feed; the whole poller without it.", metavar="[FEED]")]
@@ -73,7 +74,7 @@ def backfill(
 
 
 def _act(
-    action: str, feed: str | None, act: "Callable[[CheckpointStore], str]", *, why: str | None, state_dir: object
+    action: str, feed: str | None, act: "Callable[[CheckpointStore], str]", *, why: str | None, state_dir: Path | None
 ) -> None:
     """Do it, between two lines of the audit, and say what it came to."""
     from services.ops.audit import audited
@@ -87,8 +88,7 @@ def _act(
     typer.echo(outcome.text)
 
 
-def _description(state_dir: object) -> "StackDescription":
-    from services.ops.options import UpOptions
-    from services.ops.running import describe
+def _description(state_dir: Path | None) -> "Installation":
+    from services.ops.running import find
 
-    return describe(UpOptions.of(state_dir=state_dir).state_dir)
+    return find(state_dir)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,9 +17,9 @@ from services.ops.command import NOT_FIT, StateDir
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from services.local.description import StackDescription
     from services.ops.archived import Selection
     from services.ops.audit import Outcome
+    from services.ops.installation import Installation
     from services.ops.rebuild import Failed, Progress
     from services.ops.replay_archive import Replayed
 
@@ -161,11 +162,10 @@ def _selected(feeds: Sequence[str] | None, since: str | None, until: str | None)
     return Selection.of(feeds or (), parse(since, now) if since else None, parse(until, now) if until else None)
 
 
-def _description(state_dir: Any) -> "StackDescription":
-    from services.ops.options import UpOptions
-    from services.ops.running import describe
+def _description(state_dir: Path | None) -> "Installation":
+    from services.ops.running import find
 
-    return describe(UpOptions.of(state_dir=state_dir).state_dir)
+    return find(state_dir)
 
 
 def _schema(into: str | None, own: str) -> str:

@@ -46,8 +46,7 @@ def trace(  # noqa: PLR0913 - one parameter an option
     from rich.console import Console
 
     from services.ops.moments import parse
-    from services.ops.options import UpOptions
-    from services.ops.running import describe, utc_now
+    from services.ops.running import find, utc_now
     from services.ops.trace.timeline import Span
     from services.ops.trace.tracer import feed_named, key_of, tracer_of
     from services.ops.trace.view import as_json as printed
@@ -56,7 +55,7 @@ def trace(  # noqa: PLR0913 - one parameter an option
     chosen, now = feed_named(feed), utc_now()
     number = key_of(key, chosen)
     span = Span(parse(since, now) if since else None, parse(until, now) if until else None)
-    tracer = tracer_of(describe(UpOptions.of(state_dir=state_dir).state_dir))
+    tracer = tracer_of(find(state_dir))
     with closing(tracer.warehouse), _progress() as look:
         found = tracer.trace(chosen, number, span, look)
     if as_json:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from services.compactor.compact import TABLES, Compactor, DayReport, Report, Task
 from services.compactor.handler import compose
-from services.local.description import StackDescription
+from services.ops.installation import Installation
 from services.ops.view import BAD, GOOD, QUIET, new_table
 from shared.errors import ConfigurationError
 from shared.settings import Settings
@@ -21,7 +21,7 @@ from shared.settings import Settings
 KILOBYTE = 1000
 
 
-def compactor_of(description: StackDescription, settings: Settings) -> Compactor:
+def compactor_of(description: Installation, settings: Settings) -> Compactor:
     """The compactor of a running stack, in this process; what it would log is in the report."""
     named = {"processed_bucket": description.buckets["processed"], "log_level": "CRITICAL"}
     return compose(settings.model_copy(update=named), s3=description.client("s3"))

@@ -16,8 +16,8 @@ from services.loader.load import fetch, load
 from services.loader.migrate import migrate
 from services.loader.staging import Load
 from services.loader.warehouse import Warehouse
-from services.local.description import StackDescription
 from services.ops.archived import Archive, Archived, Selection, WarehouseBooks, not_loaded
+from services.ops.installation import Installation
 from services.transform.transform import Workshop
 from shared.errors import ConfigurationError, PipelineError, Unavailable
 from shared.objects import ObjectStore
@@ -189,7 +189,7 @@ def in_words(error: Exception) -> str:
     return str(error) if isinstance(error, PipelineError) else f"A mistake of the pipeline's: {type(error).__name__}."
 
 
-def rebuilder_of(description: StackDescription, schema: str, settings: Settings) -> Rebuilder:
+def rebuilder_of(description: Installation, schema: str, settings: Settings) -> Rebuilder:
     """What rebuilds a schema in the warehouse of a running stack; nothing connects yet."""
     objects = ObjectStore(description.client("s3"))
     return Rebuilder(
@@ -199,7 +199,7 @@ def rebuilder_of(description: StackDescription, schema: str, settings: Settings)
     )
 
 
-def loading(description: StackDescription, schema: str, settings: Settings) -> Warehouse:
+def loading(description: Installation, schema: str, settings: Settings) -> Warehouse:
     """The loader's session with a schema in the warehouse of a running stack, not open yet."""
     return Warehouse(
         lambda: connect(
@@ -212,7 +212,7 @@ def loading(description: StackDescription, schema: str, settings: Settings) -> W
     )
 
 
-def make_schema(description: StackDescription, schema: str) -> list[str]:
+def make_schema(description: Installation, schema: str) -> list[str]:
     """Bring a schema of a running stack's warehouse up to date, as its owner; the migrations that were applied."""
     return migrate(
         description.warehouse_owner_dsn,

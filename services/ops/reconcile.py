@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from contracts.feeds import FEEDS
-from services.local.description import StackDescription
+from services.ops.installation import Installation
 from services.ops.view import BAD, GOOD, QUIET, new_table
 from services.reconciler.handler import compose
 from services.reconciler.plan import Decision, Totals
@@ -27,7 +27,7 @@ COLUMNS = ("missing", "stale", "extra", "damaged")
 KILOBYTE = 1000
 
 
-def reconciler_of(description: StackDescription, settings: Settings) -> Reconciler:
+def reconciler_of(description: Installation, settings: Settings) -> Reconciler:
     """The reconciler of a running stack, in this process; what it would log is in the report."""
     named = {
         "archive_bucket": description.buckets["archive"],

@@ -1,6 +1,7 @@
-"""A running stack seen from outside: its description becomes the adapters through which it is read and moved.
+"""An installation seen from outside: its description becomes the adapters through which it is read and moved.
 
-Invariant: building the adapters changes nothing. Light to import, because `totes status` should answer at once.
+Invariant: building the adapters changes nothing, connects to nothing and reads no secret. Light to import, because
+`totes status` should answer at once.
 """
 
 from datetime import UTC, datetime
@@ -8,7 +9,11 @@ from pathlib import Path
 
 from services.local.description import StackDescription, read_description
 from services.ops.audit import AuditTrail, operator
-from services.ops.status import Collector, Places, Status, Warehouse, WorkQueue
+from services.ops.command import environment
+from services.ops.deployed import DeployedStack, read_deployed
+from services.ops.installation import Installation
+from services.ops.options import UpOptions
+from services.ops.status import Collector, Places, Warehouse, WorkQueue
 from shared.checkpoint import CheckpointStore
 from shared.errors import ConfigurationError, Unavailable
 from shared.objects import ObjectStore
@@ -19,9 +24,17 @@ class NothingRuns(Unavailable):
     """There is no stack to look at."""
 
 
-def read_status(state_dir: Path) -> Status:
-    """How the stack of that folder is. Raises NothingRuns."""
-    return collector_of(describe(state_dir)).collect(causes=True)
+def find(state_dir: Path | None) -> DeployedStack | StackDescription:
+    """The deployment that --env names, else what runs in the state folder.
+
+    Raises NothingRuns, ConfigurationError or Unavailable.
+    """
+    named = environment()
+    if named is None:
+        return describe(UpOptions.of(state_dir=state_dir).state_dir)
+    if state_dir is not None:
+        raise ConfigurationError(f"Expected --state-dir or the environment {named!r} (--env, TOTES_ENV), found both.")
+    return read_deployed(named)
 
 
 def describe(state_dir: Path) -> StackDescription:
@@ -32,18 +45,18 @@ def describe(state_dir: Path) -> StackDescription:
         raise NothingRuns(str(exc)) from exc
 
 
-def checkpoints_of(description: StackDescription) -> CheckpointStore:
+def checkpoints_of(description: Installation) -> CheckpointStore:
     """The poller's checkpoint."""
     return CheckpointStore(ObjectStore(description.client("s3")), description.buckets["control"])
 
 
-def trail_of(description: StackDescription) -> AuditTrail:
+def trail_of(description: Installation) -> AuditTrail:
     """What operators have done to the stack, and where the next of them is written down."""
     objects = ObjectStore(description.client("s3"))
     return AuditTrail(objects, description.buckets["processed"], who=operator(), now=utc_now)
 
 
-def collector_of(description: StackDescription) -> Collector:
+def collector_of(description: Installation) -> Collector:
     """What reads the status of a running stack."""
     sqs = description.client("sqs")
     changes, loads = (
@@ -58,14 +71,15 @@ def collector_of(description: StackDescription) -> Collector:
         changes=changes,
         loads=loads,
         warehouse=warehouse_of(description),
-        running_since=datetime.fromtimestamp(description.up.started, UTC),
+        running_since=description.running_since,
+        poller_log=description.log_of("poller"),
     )
     return Collector(places, now=utc_now)
 
 
-def warehouse_of(description: StackDescription) -> Warehouse:
+def warehouse_of(description: Installation) -> Warehouse:
     """The warehouse's books."""
-    return Warehouse(description.warehouse_dsn, description.warehouse_schema)
+    return Warehouse(lambda: description.warehouse_dsn, description.warehouse_schema)
 
 
 def utc_now() -> datetime:

@@ -192,16 +192,13 @@ class Loaded:
     quarantined: int = 0
 
 
-def silence(feeds: Iterable[FeedStatus], *, paused: bool, running_seconds: float) -> Iterator[str]:
+def silence(feeds: Iterable[FeedStatus], *, paused: bool, running_seconds: float, log: str) -> Iterator[str]:
     """A sentence where no feed was read for longer than any poll takes: the source may be away, or another one."""
     polled = [feed for feed in feeds if not feed.stopped and not feed.paused]
     lags = [running_seconds if feed.lag_seconds is None else feed.lag_seconds for feed in polled]
     silent_seconds = min([running_seconds, *lags])
     if lags and not paused and silent_seconds > SILENT_SECONDS:
-        yield (
-            f"Nothing was read from the source for {silent_seconds:.0f} s: the poller's log says why (totes-poller; on "
-            "the embedded stack, aws.log in its state folder)."
-        )
+        yield (f"Nothing was read from the source for {silent_seconds:.0f} s: the poller's log says why ({log}).")
 
 
 def late_heartbeat(beat: HeartbeatStatus | None, *, paused: bool, running_seconds: float) -> Iterator[str]:
@@ -217,9 +214,9 @@ def late_heartbeat(beat: HeartbeatStatus | None, *, paused: bool, running_second
 class Warehouse:
     """The warehouse's books, over a session that is opened when needed and again after a failure."""
 
-    def __init__(self, dsn: str, schema: str) -> None:
-        """Take the DSN of any login that may read the books, and the star schema's name."""
-        self._dsn = Dsn.parse(dsn)
+    def __init__(self, dsn: Callable[[], str], schema: str) -> None:
+        """Take what gives the DSN of any login that may read the books, and the star schema's name."""
+        self._dsn = dsn
         self._schema = schema
         self._connection: Connection | None = None
 
@@ -253,9 +250,10 @@ class Warehouse:
             if self._connection is None:
                 self._connection = self._open()
             return rows_of(self._connection, statement, **parameters)
-        except (*_LOST, DatabaseError, PipelineError) as exc:
+        except (*_LOST, DatabaseError) as exc:
             self.close()
-            explain(exc, self._dsn.place, self._dsn.user, unavailable=WarehouseUnavailable)
+            dsn = Dsn.parse(self._dsn())
+            explain(exc, dsn.place, dsn.user, unavailable=WarehouseUnavailable)
 
     def close(self) -> None:
         """End the session; the next read opens another."""
@@ -266,7 +264,7 @@ class Warehouse:
 
     def _open(self) -> Connection:
         connection = connect(
-            self._dsn,
+            Dsn.parse(self._dsn()),
             application_name="totes status",
             statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
             lock_timeout_seconds=LOCK_TIMEOUT_SECONDS,
@@ -296,6 +294,8 @@ class Places:
     warehouse: Warehouse
     running_since: datetime
     """When the run began; freshness counts nothing that changed before."""
+    poller_log: str
+    """Where the poller says what keeps it."""
 
 
 class Collector:
@@ -362,7 +362,8 @@ class Collector:
         """What should have been heard by now and was not."""
         running_seconds = (now - self._places.running_since).total_seconds()
         still = checkpoint.paused or checkpoint.draining
-        yield from silence(feeds.values(), paused=still, running_seconds=running_seconds)
+        log = self._places.poller_log
+        yield from silence(feeds.values(), paused=still, running_seconds=running_seconds, log=log)
         yield from late_heartbeat(heartbeat, paused=still, running_seconds=running_seconds)
 
     def _reconciliation(self) -> Reconciliation | None:

@@ -588,7 +588,7 @@ def test_a_stack_whose_aws_does_not_answer_is_a_failure_and_its_disk_is_told_all
             raise Unavailable("S3 failed to read the checkpoint.")
 
     account = Account(Silent(), topology(), {"archive": "a"}, {}, {}, embedded=True)
-    stack = Stack(account, NoCheckpoint(ObjectStore(None), "control"), tmp_path)
+    stack = Stack(account, NoCheckpoint(ObjectStore(None), "control"), "the log", tmp_path)
 
     found = examine(Databases(None, None, "public", SCHEMA), stack, utc_now)
 
@@ -602,7 +602,7 @@ def test_a_stack_whose_aws_does_not_answer_is_a_failure_and_its_disk_is_told_all
 
 def going(**changes: Any) -> Running:
     checkpoint = Checkpoint(owner="a", feeds={"design": FeedState()})
-    return replace(Running(checkpoint, silent_seconds=1.0, free_bytes=2**40, folder="/var/totes"), **changes)
+    return replace(Running(checkpoint, silent_seconds=1.0, log="/aws/lambda/totes-prod-poller"), **changes)
 
 
 def test_a_poller_that_gives_signs_of_life_is_in_order() -> None:
@@ -640,7 +640,7 @@ def test_a_feed_that_an_operator_paused_is_a_warning_with_the_command_that_lets_
 
 @pytest.mark.parametrize(("free", "verdict"), [(100 * 2**20, FAIL), (500 * 2**20, WARN), (2**40, Verdict.OK)])
 def test_a_disk_that_fills_is_told_before_it_is_full(free: int, verdict: Verdict) -> None:
-    assert running.of_disk(going(free_bytes=free)).verdict is verdict
+    assert running.of_disk(free, "/var/totes").verdict is verdict
 
 
 # -- the command

@@ -118,7 +118,7 @@ def world(aws: Aws, migrated: str) -> Iterator[World]:
     with open_connection(migrated) as connection:
         for table in ("_load_batch", "_feed", "dim_date", "_heartbeat", "_complete"):
             connection.run(f"DELETE FROM {SCHEMA}.{table}")
-    warehouse = Warehouse(migrated, SCHEMA)
+    warehouse = Warehouse(lambda: migrated, SCHEMA)
     urls = (aws.changes, aws.changes_dlq, aws.loads, aws.loads_dlq)
     changes, changes_dlq, loads, loads_dlq = (Queue(aws.sqs, url) for url in urls)
     places = Places(
@@ -130,6 +130,7 @@ def world(aws: Aws, migrated: str) -> Iterator[World]:
         loads=WorkQueue(loads, loads_dlq),
         warehouse=warehouse,
         running_since=LONG_AGO,
+        poller_log="the log",
     )
     yield World(aws, migrated, places)
     warehouse.close()
@@ -197,7 +198,7 @@ def test_a_poller_that_is_silent_for_long_is_noted(
     stopped = FeedStatus(**known, lag_seconds=3600, stopped="Why.", star_table=None)
     feed = FeedStatus(**known, lag_seconds=lag_seconds, stopped=None, star_table=None)
 
-    notes = list(silence([stopped, feed], paused=paused, running_seconds=running_seconds))
+    notes = list(silence([stopped, feed], paused=paused, running_seconds=running_seconds, log="the log"))
 
     assert [note.split(" s: ")[0] for note in notes] == ["Nothing was read from the source for 91"] * said
 
@@ -388,7 +389,7 @@ def test_percentiles_are_over_rows_by_nearest_rank(world: World, batches: list[t
 
 def test_a_warehouse_that_is_away_leaves_the_rest_to_be_seen(world: World) -> None:
     world.places.changes.queue.send(["waiting"])
-    elsewhere = Warehouse("postgresql://loader@127.0.0.1:1/warehouse", SCHEMA)
+    elsewhere = Warehouse(lambda: "postgresql://loader@127.0.0.1:1/warehouse", SCHEMA)
     away = replace(world.places, warehouse=elsewhere, running_since=NOW)
 
     status = world.collect(places=away)
@@ -457,4 +458,4 @@ def test_a_source_that_is_away_is_said_to_be_away() -> None:
 
 def test_a_warehouse_that_is_away_is_said_to_be_away() -> None:
     with pytest.raises(Unavailable):
-        Warehouse("postgresql://reader@127.0.0.1:1/warehouse", SCHEMA).loaded_by_feed()
+        Warehouse(lambda: "postgresql://reader@127.0.0.1:1/warehouse", SCHEMA).loaded_by_feed()

@@ -59,7 +59,7 @@ def tracer(pipeline: Pipeline, *, warehouse_dsn: str | None = None) -> Tracer:
     dsn = warehouse_dsn or pipeline.warehouse_dsn.replace("postgres@", f"{LOADER}@")
     return Tracer(
         archive=Archive(store, pipeline.aws.archive, pipeline.aws.processed),
-        warehouse=Warehouse(dsn, SCHEMA),
+        warehouse=Warehouse(lambda: dsn, SCHEMA),
         dead_letters={
             "changes": Queue(pipeline.aws.sqs, pipeline.aws.changes_dlq),
             "loads": Queue(pipeline.aws.sqs, pipeline.aws.loads_dlq),

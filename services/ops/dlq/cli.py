@@ -3,6 +3,7 @@
 Invariant: list, show and check only look: whatever they received is visible again when they end, also broken off.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -114,10 +115,9 @@ def check(  # noqa: PLR0913 - one parameter an option
 cli_replay.register(dlq)
 
 
-def _places(state_dir: object) -> "Places":
-    """Those of the stack that runs in the state folder. Raises NothingRuns."""
+def _places(state_dir: Path | None) -> "Places":
+    """Those of the installation that is meant."""
     from services.ops.dlq.places import places_of
-    from services.ops.options import UpOptions
-    from services.ops.running import describe
+    from services.ops.running import find
 
-    return places_of(describe(UpOptions.of(state_dir=state_dir).state_dir))
+    return places_of(find(state_dir))

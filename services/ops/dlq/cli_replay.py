@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,9 +19,9 @@ from services.ops.dlq.filter_options import AsJson, Causes, Feeds, Ids, Limit, Q
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from services.local.description import StackDescription
     from services.ops.dlq.replay import Plan, Source, Tally, Task
     from services.ops.dlq.send_again import Run
+    from services.ops.installation import Installation
 
 CAP = 3
 """As services.ops.dlq.replay.CAP, without importing it; a test holds them equal."""
@@ -175,7 +176,7 @@ def audit(
 
 
 def _send(
-    description: "StackDescription",
+    description: "Installation",
     sources: "Callable[[Run], list[Source]]",
     plan: "Plan",
     task: "Task",
@@ -251,8 +252,7 @@ def _print(what: Any) -> None:
     Console(stderr=True).print(what)
 
 
-def _description(state_dir: object) -> "StackDescription":
-    from services.ops.options import UpOptions
-    from services.ops.running import describe
+def _description(state_dir: Path | None) -> "Installation":
+    from services.ops.running import find
 
-    return describe(UpOptions.of(state_dir=state_dir).state_dir)
+    return find(state_dir)

@@ -5,11 +5,10 @@ Invariant: building it changes nothing and connects to nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from contracts.feeds import FEEDS, Feed
 from services.loader.warehouse import Warehouse
-from services.local.description import StackDescription
+from services.ops.installation import Installation
 from services.ops.quarantine import OpenQuarantine
 from services.ops.status import WorkQueue
 from services.transform.star import BUILDERS, Builder
@@ -44,7 +43,7 @@ class Places:
         return OpenQuarantine(self.objects, self.processed_bucket)
 
 
-def places_of(description: StackDescription) -> Places:
+def places_of(description: Installation) -> Places:
     """Those of a running stack."""
     sqs = description.client("sqs")
     return Places(
@@ -59,13 +58,14 @@ def places_of(description: StackDescription) -> Places:
     )
 
 
-def warehouse_of(description: StackDescription) -> Warehouse:
+def warehouse_of(description: Installation) -> Warehouse:
     """The warehouse as its loader meets it; no session is opened before it is needed."""
-    open_session = partial(
-        connect,
-        Dsn.parse(description.warehouse_dsn),
-        application_name=APPLICATION_NAME,
-        statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
-        lock_timeout_seconds=LOCK_TIMEOUT_SECONDS,
+    return Warehouse(
+        lambda: connect(
+            Dsn.parse(description.warehouse_dsn),
+            application_name=APPLICATION_NAME,
+            statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
+            lock_timeout_seconds=LOCK_TIMEOUT_SECONDS,
+        ),
+        description.warehouse_schema,
     )
-    return Warehouse(open_session, description.warehouse_schema)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.local.description import StackDescription
-from services.local.topology import Topology, topology
+from services.local.topology import topology
+from services.ops.deployed import DeployedStack
 from services.ops.doctor import databases, resources, running, servers
 from services.ops.doctor.account import Account
 from services.ops.doctor.findings import Examination, Finding, fail
@@ -37,26 +38,32 @@ class Databases:
 
 @dataclass(frozen=True)
 class Stack:
-    """What runs between them: the account's resources, the poller's checkpoint, the folder of the state."""
+    """What runs between them: the account's resources, the poller's checkpoint and where its log is read.
+
+    `state_dir` is the embedded stack's folder, whose disk may be full.
+    """
 
     account: Account
     checkpoints: CheckpointStore
-    state_dir: Path
+    poller_log: str
+    state_dir: Path | None = None
 
 
-def stack_of(description: StackDescription, deployed: Topology | None = None) -> Stack:
-    """A running stack, as its description says."""
+def stack_of(found: DeployedStack | StackDescription) -> Stack:
+    """An installation, as its description says; its resources go by the topology's names, under its own prefix."""
+    embedded = isinstance(found, StackDescription)
     return Stack(
         account=Account(
-            clients=description,
-            topology=deployed or topology(),
-            buckets=description.buckets,
-            queues=description.queues,
-            dead_letter_queues=description.dead_letter_queues,
-            embedded=True,
+            clients=found,
+            topology=topology().model_copy(update={"prefix": found.prefix}),
+            buckets=found.buckets,
+            queues=found.queues,
+            dead_letter_queues=found.dead_letter_queues,
+            embedded=embedded,
         ),
-        checkpoints=checkpoints_of(description),
-        state_dir=description.state_dir,
+        checkpoints=checkpoints_of(found),
+        poller_log=found.log_of("poller"),
+        state_dir=found.state_dir if isinstance(found, StackDescription) else None,
     )
 
 
@@ -73,9 +80,11 @@ def examine(named: Databases, stack: Stack | None, now: Clock) -> Examination:
     account = None if stack is None else _attempt(lambda: list(of_account(stack.account)), "account", findings)
     findings += account or ()
     if stack is not None:
-        free = shutil.disk_usage(stack.state_dir).free
-        facts = running.Running(checkpoint, silent_seconds, free, str(stack.state_dir))
-        findings += of_running(facts, answers=account is not None)
+        if account is not None:
+            findings.append(running.of_poller(running.Running(checkpoint, silent_seconds, stack.poller_log)))
+            findings += running.of_feeds(checkpoint)
+        if stack.state_dir is not None:
+            findings.append(running.of_disk(shutil.disk_usage(stack.state_dir).free, f"{stack.state_dir}"))
     reached = any(side is not None for side in (source, warehouse, account))
     return Examination(tuple(findings), reached)
 
@@ -131,14 +140,6 @@ def of_account(account: Account) -> Iterator[Finding]:
     alarms, topics = account.alarms()
     yield from resources.of_alarms(deployed, alarms, embedded=account.embedded)
     yield from resources.of_topics(topics, embedded=account.embedded)
-
-
-def of_running(facts: running.Running, *, answers: bool) -> Iterator[Finding]:
-    """Every finding about what runs; of an account that does not answer, the disk alone can be told."""
-    if answers:
-        yield running.of_poller(facts)
-        yield from running.of_feeds(facts.checkpoint)
-    yield running.of_disk(facts)
 
 
 def _checkpoint(stack: Stack | None, findings: list[Finding]) -> tuple[Checkpoint, float]:

@@ -14,12 +14,11 @@ ROOM_BYTES = 2**30
 
 @dataclass(frozen=True)
 class Running:
-    """A running pipeline: its checkpoint, the seconds since that moved, and the free bytes of its state folder."""
+    """A running pipeline: its checkpoint, the seconds since that moved, and where the poller's log is read."""
 
     checkpoint: Checkpoint
     silent_seconds: float
-    free_bytes: int
-    folder: str
+    log: str
 
 
 def of_poller(running: Running) -> Finding:
@@ -33,7 +32,7 @@ def of_poller(running: Running) -> Finding:
         return fail(
             check,
             f"The poller gave its last sign of life {running.silent_seconds:,.0f} s ago.",
-            "Read its log (totes-poller; on the embedded stack, aws.log in its state folder).",
+            f"Read its log: {running.log}.",
         )
     return fine(check, f"A poller gave a sign of life {running.silent_seconds:.0f} s ago.")
 
@@ -50,12 +49,12 @@ def of_feeds(checkpoint: Checkpoint) -> Iterator[Finding]:
         yield fine(check, f"None of {len(checkpoint.feeds)} feeds is stopped or paused.")
 
 
-def of_disk(running: Running) -> Finding:
+def of_disk(free_bytes: int, folder: str) -> Finding:
     """Room for databases, logs and objects of the embedded stack."""
-    check, free = "disk", running.free_bytes // 2**20
-    found = f"{free:,} MiB are free in {running.folder}"
-    if running.free_bytes < NEEDED_BYTES:
+    check, free = "disk", free_bytes // 2**20
+    found = f"{free:,} MiB are free in {folder}"
+    if free_bytes < NEEDED_BYTES:
         return fail(check, f"Only {found}.", "Make room now: when the disk is full the stack stands still.")
-    if running.free_bytes < ROOM_BYTES:
+    if free_bytes < ROOM_BYTES:
         return warn(check, f"Only {found}.", "Make room, or move the state folder with --state-dir.")
     return fine(check, f"{found}.")

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from contracts.feeds import FEEDS, Feed
-from services.local.description import StackDescription
 from services.ops.dlq.browse import Browse
+from services.ops.installation import Installation
 from services.ops.running import warehouse_of
 from services.ops.status import Warehouse
 from services.ops.trace.archive import Archive, Look
@@ -72,7 +72,7 @@ class Tracer:
         }
 
 
-def tracer_of(description: StackDescription) -> Tracer:
+def tracer_of(description: Installation) -> Tracer:
     """What traces a row in a running stack."""
     sqs = description.client("sqs")
     objects = ObjectStore(description.client("s3"))

@@ -72,7 +72,7 @@ class Stage:
         self.objects = ObjectStore(self.aws.s3)
         self.log = logger("stage", "CRITICAL")
         self.warehouse = LoadedWarehouse(self.connect, SCHEMA)
-        self.books = Warehouse(self.warehouse_dsn, SCHEMA)
+        self.books = Warehouse(lambda: self.warehouse_dsn, SCHEMA)
         self.while_waiting = self.serve
 
     def close(self) -> None:
