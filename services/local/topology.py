@@ -52,6 +52,7 @@ class Rules(Part):
     outage_hours: Annotated[int, Field(ge=12)]
     shutdown_seconds: Positive
     handover_seconds: Positive
+    schedule_late_seconds: Annotated[int, Field(ge=0, multiple_of=60)]
 
 
 class Lambda(Part):
@@ -323,14 +324,15 @@ class Topology(Part):
         return longest // period * period - self.rules.handover_seconds
 
     def alarm_period_seconds(self, alarm: str, resource: str) -> int:
-        """What one alarm counts over: the alarm's period, or its scheduled function's where that is longer.
+        """What one alarm counts over: the alarm's period, or one in which its function's schedule has surely fired.
 
         A function that runs once an hour is silent for an hour, and never fails in three minutes running.
         """
         found = self.alarms[alarm]
-        scheduled = found.over in ("functions", "schedules") and resource in self.schedules
-        own = self.schedules[resource].every_minutes * MINUTE_SECONDS if scheduled else 0
-        return max(found.period_seconds, own)
+        if found.over not in ("functions", "schedules") or resource not in self.schedules:
+            return found.period_seconds
+        fired_seconds = self.schedules[resource].every_minutes * MINUTE_SECONDS + self.rules.schedule_late_seconds
+        return max(found.period_seconds, fired_seconds)
 
     def alarm_threshold(self, alarm: str, resource: str) -> int:
         """What one alarm's metric is held against: of a timeout its share in milliseconds, as Lambda measures."""

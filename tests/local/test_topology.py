@@ -4,8 +4,10 @@ from typing import Any
 import pytest
 import yaml
 
+from contracts.feeds import FEEDS
 from services.loader.handler import TRANSACTION_SECONDS
 from services.local.topology import FILE, parse, schedule_expression, topology
+from services.poller.handler import STOP_BEFORE_SECONDS
 from services.transform.handler import RESERVE_SECONDS
 from shared.consumer import delay_seconds
 from shared.errors import ConfigurationError
@@ -61,18 +63,37 @@ def test_a_schedule_is_silent_only_after_three_of_its_own_periods_and_fifteen_mi
         name: topology().alarm_period_seconds("schedule_silent", name) * alarm.periods for name in schedules
     }
 
-    assert silent_after == {"poller": 15 * 60, "reconciler": 15 * 60, "compactor": 3 * 3600}
+    assert silent_after == {"poller": 15 * 60, "reconciler": 18 * 60, "compactor": 183 * 60}
 
 
-def test_a_function_that_fails_in_each_run_of_its_schedule_is_told_however_seldom_it_runs():
+def test_a_function_that_fails_in_each_run_of_its_schedule_is_told_however_seldom_and_late_it_runs():
     for name, schedule in topology().schedules.items():
-        assert topology().alarm_period_seconds("function_fails", name) >= 60 * schedule.every_minutes
+        assert topology().alarm_period_seconds("function_fails", name) > 60 * schedule.every_minutes
     assert topology().alarm_period_seconds("function_fails", "loader") == 60
+
+
+def test_a_function_is_slow_near_its_own_timeout_and_lambda_measures_in_milliseconds():
+    slow = {name: topology().alarm_threshold("function_slow", name) for name in topology().functions}
+
+    assert slow == {name: 950 * one.timeout_seconds for name, one in topology().functions.items()}
+    assert slow["poller"] > 1000 * (topology().poll_lifetime_seconds("poller") + STOP_BEFORE_SECONDS)
+    assert topology().alarm_threshold("queue_backs_up", "loads") == 300
+
+
+def test_a_dead_letter_queue_that_nobody_is_told_of_does_not_exist():
+    assert topology().alarmed("messages_parked") == tuple(topology().queues)
+    assert topology().alarmed("schedule_undelivered") == ("schedules",)
 
 
 def test_what_no_schedule_starts_is_alarmed_over_the_alarm_s_own_period():
     assert topology().alarmed("messages_parked") == ("changes", "loads")
     assert topology().alarm_period_seconds("messages_parked", "changes") == 60
+
+
+def test_every_feed_is_alarmed_over_and_those_with_a_star_table_for_their_freshness_too():
+    assert set(topology().alarmed("feed_stands")) == set(FEEDS)
+    assert set(topology().alarmed("freshness_broken")) == {feed.name for feed in FEEDS.values() if feed.star}
+    assert topology().alarmed("heartbeat_missing") == ("loader",)
 
 
 def test_every_alarm_says_what_to_do():
@@ -117,6 +138,18 @@ def test_the_poller_which_starts_every_minute_has_no_layer():
         (lambda raw: raw["queues"]["loads"].update(retention_hours=1), "retention_hours"),
         (lambda raw: raw["schedules"]["compactor"].update(every_minutes=4 * 24 * 60), "the topology"),
         (lambda raw: raw["alarms"]["queue_backs_up"].update(periods=24 * 60 + 1), "the topology"),
+        (lambda raw: raw["alarms"]["queue_backs_up"].update(severity="minor"), "queue_backs_up.severity"),
+        (lambda raw: raw["alarms"]["queue_backs_up"].update(service="loader"), "alarms.queue_backs_up"),
+        (lambda raw: raw["alarms"]["queue_backs_up"].update(threshold_of="timeout"), "alarms.queue_backs_up"),
+        (lambda raw: raw["alarms"]["queue_backs_up"].update(runbook="x" * 701), "queue_backs_up.runbook"),
+        (lambda raw: raw["alarms"]["heartbeat_missing"].pop("service"), "alarms.heartbeat_missing"),
+        (lambda raw: raw["alarms"]["heartbeat_missing"].update(service="poller"), "alarms.heartbeat_missing"),
+        (lambda raw: raw["alarms"]["heartbeat_missing"].update(over="feeds"), "alarms.heartbeat_missing"),
+        (lambda raw: raw["alarms"]["function_slow"].update(threshold=93), "the topology"),
+        (lambda raw: raw["alarms"]["function_slow"].update(threshold=100), "alarms.function_slow"),
+        (lambda raw: raw["feeds"]["loaded"].remove("payment"), "feeds"),
+        (lambda raw: raw["feeds"].update(archived=["payment"]), "feeds"),
+        (lambda raw: raw["rules"].update(schedule_late_seconds=30), "schedule_late_seconds"),
     ],
 )
 def test_a_topology_that_breaks_a_rule_is_refused_by_the_place_of_the_rule(change: Change, place: str):

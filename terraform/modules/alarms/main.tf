@@ -44,11 +44,16 @@ locals {
     }
   }
 
-  # A function that runs once an hour is silent for an hour, and never fails in three minutes running.
+  # A function that runs once an hour is silent for an hour, and never fails in three minutes running: of a scheduled one
+  # a period is one in which its schedule has surely fired.
+  fired_seconds = {
+    for function, schedule in var.topology.schedules :
+    function => schedule.every_minutes * local.minute_seconds + var.topology.rules.schedule_late_seconds
+  }
   period_seconds = {
     for name, leaf in local.leaves : name => max(
       leaf.period_seconds,
-      try(contains(["functions", "schedules"], leaf.over) ? local.minute_seconds * var.topology.schedules[leaf.resource].every_minutes : 0, 0)
+      contains(["functions", "schedules"], leaf.over) ? lookup(local.fired_seconds, leaf.resource, 0) : 0
     )
   }
 

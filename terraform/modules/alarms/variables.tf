@@ -10,6 +10,7 @@ variable "prefix" {
 
 variable "topology" {
   type = object({
+    rules     = object({ schedule_late_seconds = number })
     queues    = map(object({}))
     functions = map(object({ timeout_seconds = number }))
     schedules = map(object({ every_minutes = number }))
