@@ -1,4 +1,4 @@
-"""Terraform's alarms against the topology's, and its dashboard against the metrics there are, planned without an account."""
+"""Terraform's alarms against the topology's, and its dashboard against the metrics there are, without an account."""
 
 import json
 import os
