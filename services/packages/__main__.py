@@ -3,91 +3,97 @@
 import argparse
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from services.local.topology import Topology, topology
-from services.packages.build import DESCRIPTION, Build, build, describe, measure
+from services.packages.build import build, measure
+from services.packages.described import DESCRIPTION, Description
+from services.packages.distributions import LOCK
 from services.packages.plan import MEGABYTE
-from services.packages.platforms import lambda_platform, local_platform
+from services.packages.platforms import Platform, lambda_platform, local_platform
 from shared.errors import ConfigurationError
 
 FOLDER = Path("build/packages")
+LOCAL, LAMBDA = "local", "lambda"
+MEANING = {LAMBDA: "Lambda", LOCAL: "this machine"}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """0 if all packages lie in the folder; 1, with a sentence on what is wrong, if they could not be built."""
     parser = argparse.ArgumentParser(prog="python -m services.packages", description=__doc__)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the packages go (default: %(default)s)")
-    folder = parser.parse_args(arguments).folder
+    parser.add_argument("platform", choices=MEANING, nargs="?", help="one of the two alone (default: both)")
+    chosen = parser.parse_args(arguments)
     try:
-        _build(topology(), folder)
+        _make(topology(), chosen.folder, {chosen.platform} if chosen.platform else MEANING.keys())
     except ConfigurationError as exc:
         print(exc, file=sys.stderr)
         return 1
     return 0
 
 
-def _build(described: Topology, folder: Path) -> None:
-    """The local packages first: what does not even run here need not be built for Lambda."""
+def _make(described: Topology, folder: Path, names: Collection[str]) -> None:
+    """Both platforms at once, then the import times: of the local packages, since Lambda's do not run here."""
     began = time.monotonic()
-    here, there = local_platform(), lambda_platform(described.platform)
-    print(f"Building packages for this machine (Python {here.python}, {here.machine}), to try them", flush=True)
-    local = measure(build(described, here, folder / here.name), described, folder / here.name)
-    describe(local, folder / here.name)
-    print(
-        f"Building packages for Lambda (Python {there.python}, {there.machine}) from wheels of that machine", flush=True
+    platforms = [each for each in (lambda_platform(described.platform), local_platform()) if each.name in names]
+    for platform in platforms:
+        print(_beginning(platform), flush=True)
+    with ThreadPoolExecutor() as pool:
+        built = pool.map(lambda platform: build(described, platform, folder / platform.name), platforms)
+        made = {each.platform: each for each in built}
+    told = _timed(made, described, folder)
+    Console(width=110).print(_table(next(iter(told.values()))))
+    for each in told.values():
+        each.write(folder / each.platform)
+        print(_ending(each, folder / each.platform))
+    print(f"Done in {time.monotonic() - began:.0f} s; what is there already and would be the same is not made again.")
+
+
+def _timed(made: Mapping[str, Description], described: Topology, folder: Path) -> Mapping[str, Description]:
+    if LOCAL not in made:
+        return made
+    print("Importing each handler from its package alone", flush=True)
+    local = measure(made[LOCAL], described, folder / LOCAL)
+    return {name: each.timed(local.import_seconds()) for name, each in made.items()}
+
+
+def _beginning(platform: Platform) -> str:
+    return (
+        f"Building packages for {MEANING[platform.name]} (Python {platform.python}, {platform.machine}) "
+        f"from what {LOCK} names"
     )
-    deployed = _with_import_times(build(described, there, folder / there.name), local)
-    describe(deployed, folder / there.name)
-    Console(width=110).print(_table(deployed))
-    print(_ending(deployed, folder / there.name, time.monotonic() - began))
 
 
-def _with_import_times(build: Build, local: Build) -> Build:
-    """The local packages hold the same code and versions, and Lambda's do not run here."""
-    return replace(
-        build,
-        built=tuple(
-            replace(each, import_seconds=local.named(each.package.name).import_seconds) for each in build.built
-        ),
-    )
-
-
-def _table(build: Build) -> Table:
+def _table(made: Description) -> Table:
     table = Table("package", "with layer", box=None, pad_edge=False)
     for heading in ("zipped", "unzipped", "unzipped with layer", "import here"):
         table.add_column(heading, justify="right")
-    for each in build.built:
-        layers = [build.named(name) for name in each.package.layers]
-        together = each.unzipped_bytes + sum(layer.unzipped_bytes for layer in layers)
+    for each in made.packages.values():
+        together = each.unzipped_bytes + sum(made.packages[layer].unzipped_bytes for layer in each.layers)
         table.add_row(
-            each.package.file,
-            ", ".join(each.package.layers),
+            each.file,
+            ", ".join(each.layers),
             *(f"{size / MEGABYTE:.1f} MB" for size in (each.zipped_bytes, each.unzipped_bytes, together)),
             "" if each.import_seconds is None else f"{each.import_seconds:.2f} s",
         )
     return table
 
 
-def _ending(build: Build, folder: Path, seconds: float) -> str:
-    python = build.platform.python
+def _ending(made: Description, folder: Path) -> str:
     bytecode = (
         "with bytecode: a cold start compiles nothing"
-        if build.bytecode
+        if made.bytecode
         else (
-            f"without bytecode for want of a Python {python} here (uv python install {python}): a cold start compiles "
-            "what it imports, which takes three times as long"
+            f"without bytecode for want of a Python {made.python} here (uv python install {made.python}): a cold start "
+            "compiles what it imports, which takes three times as long"
         )
     )
-    return (
-        f"Packages for Lambda, {bytecode}.\n"
-        f"{len(build.built)} zips and their {DESCRIPTION} in {folder}, the same for this machine in "
-        f"{folder.with_name('local')}, after {seconds:.0f} s."
-    )
+    return f"{len(made.packages)} zips for {MEANING[made.platform]} and their {DESCRIPTION} in {folder}, {bytecode}."
 
 
 if __name__ == "__main__":

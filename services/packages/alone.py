@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
-from services.packages.plan import LAYER_ROOT, Package
+from services.packages.described import Description
+from services.packages.plan import LAYER_ROOT
 from shared.errors import ConfigurationError
 
 RUNS = 3
@@ -23,16 +24,17 @@ print(time.perf_counter() - began)
 """
 
 
-def unzip(zips: Path, packages: Iterable[Package], folder: Path) -> None:
+def unzip(zips: Path, made: Description, folder: Path) -> None:
     """Each package into a folder of its name."""
-    for package in packages:
-        with zipfile.ZipFile(zips / package.file) as archive:
-            archive.extractall(folder / package.name)
+    for name, built in made.packages.items():
+        with zipfile.ZipFile(zips / built.file) as archive:
+            archive.extractall(folder / name)
 
 
-def search_path(package: Package, folder: Path) -> tuple[Path, ...]:
+def search_path(made: Description, function: str, folder: Path) -> tuple[Path, ...]:
     """Where a function's modules are found: its own package first, then its layers, as on Lambda."""
-    return (folder / package.name, *(folder / layer / LAYER_ROOT for layer in package.layers))
+    layers = made.packages[function].layers
+    return (folder / function, *(folder / layer / LAYER_ROOT for layer in layers))
 
 
 def run(script: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
@@ -47,7 +49,7 @@ def run(script: str, *arguments: str, environment: Mapping[str, str] | None = No
     return answer.stdout
 
 
-def import_seconds(package: Package, module: str, folder: Path) -> float:
-    """How long the import of a handler takes in a fresh interpreter, the interpreter's own start aside."""
-    paths = os.pathsep.join(map(str, search_path(package, folder)))
-    return median(float(run(IMPORT, paths, module)) for _ in range(RUNS))
+def import_seconds(made: Description, function: str, module: str, folder: Path) -> float:
+    """How long the import of a handler's module takes in a fresh interpreter, the interpreter's own start aside."""
+    paths = os.pathsep.join(map(str, search_path(made, function, folder)))
+    return round(median(float(run(IMPORT, paths, module)) for _ in range(RUNS)), 3)

@@ -29,6 +29,12 @@ def compile_modules(interpreter: Path, modules: Mapping[str, Path], folder: Path
     return {name: target for name, target in targets.items() if target.exists()}
 
 
+def version(interpreter: Path) -> str:
+    """All that an interpreter says about itself: its version, its build and its compiler."""
+    command = [f"{interpreter}", "-c", "import sys; print(sys.version)"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - one that uv found
+
+
 def bytecode_name(module: str, cache_tag: str) -> str:
     """Where an interpreter looks for a module's bytecode; both as names in a package."""
     path = PurePosixPath(module)

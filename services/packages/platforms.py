@@ -61,6 +61,8 @@ def lambda_platform(described: Lambda) -> Platform:
             os_name="posix",
             sys_platform="linux",
             platform_system="Linux",
+            platform_release="",
+            platform_version="",
         ),
         checked=True,
     )

@@ -23,7 +23,8 @@ from services.local.emulator import Emulator
 from services.local.topology import topology
 from services.packages.__main__ import main
 from services.packages.alone import run, search_path, unzip
-from services.packages.build import Build, build
+from services.packages.build import build
+from services.packages.described import Description
 from services.packages.platforms import ELF_MACHINES, elf_machine, local_platform
 from shared.errors import ConfigurationError
 from tests.conftest import Source, open_connection
@@ -53,14 +54,13 @@ print(json.dumps({"answer": answer, "foreign": sorted(foreign)}, default=str))
 class Unzipped:
     """What was built for this machine, and where it is unzipped as on Lambda."""
 
-    build: Build
+    made: Description
     zips: Path
     folder: Path
 
     def call(self, name: str, event: Mapping[str, Any], variables: Mapping[str, str]) -> Any:
         """The answer of a function's handler; raises ConfigurationError with its last words if it fails."""
-        package = self.build.named(name).package
-        paths = os.pathsep.join(map(str, search_path(package, self.folder)))
+        paths = os.pathsep.join(map(str, search_path(self.made, name, self.folder)))
         printed = run(CALL, paths, topology().functions[name].handler, json.dumps(event), environment=variables)
         told = json.loads(printed.splitlines()[-1])
         assert told["foreign"] == []
@@ -70,9 +70,9 @@ class Unzipped:
 @pytest.fixture(scope="module")
 def unzipped(tmp_path_factory: pytest.TempPathFactory) -> Unzipped:
     zips, folder = tmp_path_factory.mktemp("zips") / "local", tmp_path_factory.mktemp("unzipped")
-    built = build(topology(), local_platform(), zips)
-    unzip(zips, (each.package for each in built.built), folder)
-    return Unzipped(built, zips, folder)
+    made = build(topology(), local_platform(), zips)
+    unzip(zips, made, folder)
+    return Unzipped(made, zips, folder)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def test_the_same_input_gives_the_same_bytes_in_another_folder(unzipped: Unzipped, made: tuple[Path, str]):
-    names = [each.package.file for each in unzipped.build.built]
+    names = [each.file for each in unzipped.made.packages.values()]
 
     assert len(names) == len(topology().functions) + len(topology().layers)
     for name in names:
@@ -201,15 +201,22 @@ def test_every_library_made_for_lambda_is_for_its_machine(made: tuple[Path, str]
     assert machines == {ELF_MACHINES["aarch64"]}
 
 
+def test_what_is_there_already_is_not_built_again_unless_somebody_changed_it(unzipped: Unzipped):
+    before = {path.name: path.stat().st_ino for path in unzipped.zips.iterdir()}
+
+    assert build(topology(), local_platform(), unzipped.zips) == unzipped.made
+    assert {path.name: path.stat().st_ino for path in unzipped.zips.iterdir()} == before
+
+
 def test_a_package_says_where_it_was_built_nowhere(unzipped: Unzipped):
-    for each in unzipped.build.built:
-        with zipfile.ZipFile(unzipped.zips / each.package.file) as archive:
+    for each in unzipped.made.packages.values():
+        with zipfile.ZipFile(unzipped.zips / each.file) as archive:
             assert not any(str(unzipped.zips.parent).encode() in archive.read(name) for name in archive.namelist())
 
 
 def test_every_distribution_in_a_package_keeps_its_metadata_and_licence(unzipped: Unzipped):
-    for each in unzipped.build.built:
-        with zipfile.ZipFile(unzipped.zips / each.package.file) as archive:
+    for each in unzipped.made.packages.values():
+        with zipfile.ZipFile(unzipped.zips / each.file) as archive:
             names = archive.namelist()
         metadata = [name for name in names if name.endswith(".dist-info/METADATA")]
         licences = [name for name in names if ".dist-info/" in name and "LICEN" in name.upper()]
