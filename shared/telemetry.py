@@ -8,7 +8,6 @@ costs what a line costs, and no rows emit no line. Invariant: no row value and n
 second delivery counts again: metrics say what was done, the warehouse's books say what is there.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -16,12 +15,13 @@ from typing import Literal
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-__all__ = ["BATCH", "METRICS", "NAMESPACE", "NAMESPACE_VARIABLE", "Logger", "Metric", "emit", "logger", "metrics_table"]
+__all__ = ["BATCH", "METRICS", "NAMESPACE", "Logger", "Metric", "emit", "logger", "metrics_table"]
 
 NAMESPACE = "totes"
-"""Of every metric, unless the variable below names another."""
-NAMESPACE_VARIABLE = "POWERTOOLS_METRICS_NAMESPACE"
-"""Powertools' own: each deployment has a namespace of its own, so that two in one account never share an alarm."""
+"""Of every metric, unless Powertools finds another in its POWERTOOLS_METRICS_NAMESPACE.
+
+Each deployment has one of its own, so that two in one account never share an alarm.
+"""
 BATCH = "batch"
 """The logs' correlation key: the id of the change batch a line is about."""
 
@@ -137,7 +137,8 @@ def emit(service: str, values: Mapping[str, float], of: str = "") -> None:
     if not values:
         return
     [dimension] = {_BY_NAME[name].dimension for name in values}
-    metrics = EphemeralMetrics(namespace=os.environ.get(NAMESPACE_VARIABLE, NAMESPACE), service=service)
+    metrics = EphemeralMetrics(service=service)
+    metrics.namespace = metrics.namespace or NAMESPACE
     for name, value in values.items():
         metrics.add_metric(name=name, unit=_BY_NAME[name].unit, value=value)
     if dimension is not None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shared.telemetry import METRICS, NAMESPACE, NAMESPACE_VARIABLE, emit, logger, metrics_table
+from shared.telemetry import METRICS, NAMESPACE, emit, logger, metrics_table
 from tests.shared.emf import metrics_of
 
 UNITS = {"Count", "Seconds", "Count/Second"}
@@ -67,7 +67,7 @@ def test_what_is_no_metric_is_refused():
 def test_two_deployments_in_one_account_do_not_mix_their_metrics(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setenv(NAMESPACE_VARIABLE, "totes-prod")
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "totes-prod")
 
     emit("poller", {"rows_captured": 3}, of="design")
 
