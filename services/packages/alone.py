@@ -43,10 +43,18 @@ def run(script: str, *arguments: str, environment: Mapping[str, str] | None = No
     -S and -I keep site-packages, the current folder and PYTHONPATH away; -B because Lambda can write no bytecode.
     """
     command = [sys.executable, "-B", "-S", "-I", "-c", script, *arguments]
-    answer = subprocess.run(command, capture_output=True, text=True, env=environment or {}, check=False)  # noqa: S603 - the package, to be tried
+    variables = {**_for_the_interpreter(), **(environment or {})}
+    answer = subprocess.run(  # noqa: S603 - the package, to be tried
+        command, capture_output=True, text=True, env=variables, check=False
+    )
     if answer.returncode:
         raise ConfigurationError(f"Expected a package that runs alone, found: {answer.stderr.strip()}")
     return answer.stdout
+
+
+def _for_the_interpreter() -> Mapping[str, str]:
+    """Where an interpreter that was not built for its place finds its own library."""
+    return {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 
 
 def import_seconds(made: Description, function: str, module: str, folder: Path) -> float:

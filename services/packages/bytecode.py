@@ -1,21 +1,17 @@
 """Compiles modules for packages: Lambda can write no bytecode, so without it every cold start compiles all it imports.
 
 On two cores of x86_64 a handler's import took 0.5 to 1.0 s with it and 1.5 to 4.4 s without.
-Invariant: a module's bytecode follows from its source, its name and the interpreter alone. So each is compiled in a
-fork of one fresh process: what was compiled before would show in the marks for shared values. The bytecode is never
-checked against its source (unchecked hash), because a zip's times are all one and nobody can change the source.
+Invariant: a module's bytecode follows from its source, its name in the package and the interpreter alone. It is never
+checked against its source (unchecked hash): a zip's times are all one, and nobody can change the source.
 """
 
 import json
-import os
 import py_compile
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
-
-SAME_EVERYWHERE = {"PYTHONHASHSEED": "0"}
-"""The order of a set's members would differ from run to run."""
 
 
 def compile_modules(interpreter: Path, modules: Mapping[str, Path], folder: Path) -> Mapping[str, Path]:
@@ -24,8 +20,8 @@ def compile_modules(interpreter: Path, modules: Mapping[str, Path], folder: Path
     for parent in {target.parent for target in targets.values()}:
         parent.mkdir(parents=True, exist_ok=True)
     work = json.dumps([(f"{modules[name]}", name, f"{target}") for name, target in targets.items()])
-    command = [f"{interpreter}", "-S", "-s", __file__]
-    subprocess.run(command, input=work, text=True, env=SAME_EVERYWHERE, check=True)  # noqa: S603 - this file
+    command = [f"{interpreter}", "-S", "-I", "-W", "ignore", __file__]
+    subprocess.run(command, input=work, text=True, check=True)  # noqa: S603 - this file
     return {name: target for name, target in targets.items() if target.exists()}
 
 
@@ -42,24 +38,11 @@ def bytecode_name(module: str, cache_tag: str) -> str:
 
 
 def _compile_each() -> None:
-    """The child: (source, name in the package, target) from standard input, each in a fork of its own."""
+    """The child, which may be of another version: (source, name in the package, target) from standard input."""
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     for source, name, target in json.load(sys.stdin):
-        child = os.fork()
-        if child == 0:
-            _compile(source, name, target)
-        os.waitpid(child, 0)
-
-
-def _compile(source: str, name: str, target: str) -> None:
-    """Ends the process."""
-    try:
-        unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        py_compile.compile(source, target, dfile=name, doraise=True, invalidation_mode=unchecked)
-    except py_compile.PyCompileError:
-        os._exit(0)
-    except BaseException:  # noqa: BLE001 - a fork must end here, whatever happened
-        os._exit(1)
-    os._exit(0)
+        with suppress(py_compile.PyCompileError):
+            py_compile.compile(source, target, dfile=name, doraise=True, invalidation_mode=unchecked)
 
 
 if __name__ == "__main__":
