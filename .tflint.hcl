@@ -1,12 +1,12 @@
-# Run by ci.yml only: neither tflint nor its plugins come from a package registry. Versions as released; Dependabot does
-# not know this file, so they are moved by hand.
+# Run by ci.yml only: neither tflint nor its plugin comes from a package registry, so nobody has run it elsewhere. Both
+# versions are releases; Dependabot does not know this file, so they are moved by hand.
 config {
   call_module_type = "local"
 }
 
 plugin "terraform" {
   enabled = true
-  preset  = "all"
+  preset  = "recommended"
 }
 
 plugin "aws" {
@@ -15,7 +15,14 @@ plugin "aws" {
   source  = "github.com/terraform-linters/tflint-ruleset-aws"
 }
 
-# Small modules of one concern keep variables and outputs in files of their own only where there are many.
-rule "terraform_standard_module_structure" {
-  enabled = false
+rule "terraform_documented_variables" {
+  enabled = true
+}
+
+rule "terraform_documented_outputs" {
+  enabled = true
+}
+
+rule "terraform_naming_convention" {
+  enabled = true
 }

@@ -15,7 +15,7 @@ def report(topology: Topology, prices: Prices) -> str:
     paid = lines(topology)
     return "\n".join(
         [
-            f"US dollars, region {prices.region}, a poll every {_number(setting('poll_interval_seconds'))} seconds, no free "
+            f"US dollars, region {prices.region}, a poll every {_number(setting('poll_interval_seconds'))} s, no free "
             "tier counted; the databases and their traffic are not in it.",
             "",
             *_table(paid, prices),
