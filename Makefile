@@ -57,7 +57,7 @@ package: dev-setup ## Build the zips that Lambda runs, reproducibly, into build/
 
 lock: dev-setup ## Lock what the functions need: versions and hashes of all their distributions, in requirements.lock.
 	@$(BIN)/uv pip compile requirements.txt --constraint constraints.txt --universal --python-version 3.11 \
-		--generate-hashes --only-binary :all: --no-header --quiet --output-file requirements.lock > /dev/null
+		--generate-hashes --only-binary :all: --no-header --quiet --output-file requirements.lock
 
 soak: dev-setup ## Run the embedded stack under load for MINUTES=10 while its stages are killed, and count what is lost.
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --json .totes/soak.json
