@@ -53,6 +53,10 @@ class Rules(Part):
     shutdown_seconds: Positive
     handover_seconds: Positive
     schedule_late_seconds: Annotated[int, Field(ge=0, multiple_of=60)]
+    quarantine_days: Positive
+    replaced_days: Annotated[int, Field(ge=7)]
+    """A mistake of Friday is seen on Monday."""
+    upload_days: Positive
 
 
 class Lambda(Part):
@@ -275,6 +279,17 @@ class Topology(Part):
                 raise ValueError(
                     f"expected a message of {name} to outlast {outage_seconds} s, found {queue.endurance_seconds} s "
                     f"of receives and {queue.retention_seconds} s of retention: raise max_receive_count or retention"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _quarantined_rows_outlive_dead_letters(self) -> Self:
+        """Whoever looks at a dead letter looks at the quarantined rows beside it."""
+        for name, queue in self.queues.items():
+            if self.rules.quarantine_days <= queue.dead_letter_retention_days:
+                raise ValueError(
+                    f"expected quarantine_days above dead_letter_retention_days of {name} "
+                    f"({queue.dead_letter_retention_days}), found {self.rules.quarantine_days}"
                 )
         return self
 
