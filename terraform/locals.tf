@@ -32,6 +32,8 @@ locals {
     queue => local.topology.rules.visibility_per_timeout * local.topology.functions[function].timeout_seconds
   }
 
+  longest_dead_letter_days = max([for queue in values(local.topology.queues) : queue.dead_letter_retention_days]...)
+
   # Of a scheduled function: its expression, and how long one invocation goes on, which is whole periods of its schedule
   # within its timeout, less what a handover takes.
   schedule_expressions = {

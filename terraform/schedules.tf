@@ -10,7 +10,7 @@ module "schedules" {
     }
   }
   function_arns                  = { for function in keys(local.topology.schedules) : function => local.function_arns[function] }
-  dead_letters_retention_seconds = max([for queue in values(local.topology.queues) : queue.dead_letter_retention_days]...) * local.day_seconds
+  dead_letters_retention_seconds = local.longest_dead_letter_days * local.day_seconds
   permissions_boundary           = var.permissions_boundary
   key_arn                        = local.key_arn
   account_id                     = local.account_id

@@ -39,7 +39,17 @@ variable "expire_days" {
   description = "Prefix of keys (empty: all) -> days after which its objects are deleted. What is not named is kept for ever."
 
   validation {
-    condition     = alltrue([for days in values(var.expire_days) : days >= 1])
+    condition     = alltrue([for days in values(var.expire_days) : days > var.least_days])
+    error_message = "Expected objects to be kept for longer than least_days: whoever looks at a dead letter looks at the archive and at the quarantined rows beside it."
+  }
+}
+
+variable "least_days" {
+  type        = number
+  description = "How long a dead letter is kept: no object that one may point to is deleted before."
+
+  validation {
+    condition     = var.least_days >= 1
     error_message = "Expected a day at least."
   }
 }
