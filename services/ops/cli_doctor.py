@@ -60,12 +60,20 @@ def doctor(
 
 def _subject(options: "UpOptions", state_dir: Path | None, *, alone: bool) -> "tuple[Databases, Stack | None]":
     """What to look at: the databases that are named, else the stack that runs. Raises NothingRuns."""
-    from services.ops.doctor.examine import Databases, stack_of
+    from services.ops.doctor.examine import Databases, known, stack_of
     from services.ops.pipeline import SOURCE_SCHEMA
     from services.ops.running import find
 
     if alone:
-        return Databases(options.source_dsn, options.warehouse_dsn, SOURCE_SCHEMA, options.warehouse_schema), None
-    running = find(state_dir)
-    named = Databases(running.source_dsn, running.warehouse_dsn, SOURCE_SCHEMA, running.warehouse_schema)
-    return named, stack_of(running)
+        source, warehouse = (known(dsn) for dsn in (options.source_dsn, options.warehouse_dsn))
+        return Databases(source, warehouse, SOURCE_SCHEMA, options.warehouse_schema), None
+    found = find(state_dir)
+    stack = stack_of(found)
+    named = Databases(
+        lambda: found.source_dsn,
+        lambda: found.warehouse_dsn,
+        SOURCE_SCHEMA,
+        found.warehouse_schema,
+        from_afar=not stack.account.embedded,
+    )
+    return named, stack

@@ -13,12 +13,14 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
+from services.local.alarms import MetricAlarm, metric_alarms, rule
 from services.local.deploy import Choices, deploy
-from services.local.topology import topology
+from services.local.topology import Severity, topology
 from services.ops.cli import app
-from services.ops.doctor import databases, resources, running, servers
+from services.ops.doctor import alarms, databases, running, servers
 from services.ops.doctor.account import Account
-from services.ops.doctor.examine import Databases, Stack, examine, of_account, open_since
+from services.ops.doctor.alarms import AlarmFacts
+from services.ops.doctor.examine import Databases, Stack, examine, known, of_account, open_since
 from services.ops.doctor.findings import Examination, Finding, Verdict
 from services.ops.doctor.looking import look_at_source, measure
 from services.ops.doctor.running import Running
@@ -38,7 +40,7 @@ NOWHERE = "postgresql://reader:hush@127.0.0.1:1/totesys"
 
 
 def examined(source: str | None = None, warehouse: str | None = None, schema: str = SCHEMA) -> Examination:
-    return examine(Databases(source, warehouse, "public", schema), None, utc_now)
+    return examine(Databases(known(source), known(warehouse), "public", schema), None, utc_now)
 
 
 def of_check(found: Examination | Iterator[Finding] | list[Finding], check: str) -> list[Finding]:
@@ -325,7 +327,7 @@ def test_the_offset_is_that_of_the_shortest_round_trip_measured_in_its_middle() 
 
 
 def test_this_machines_clock_is_held_against_the_servers(totesys: Source) -> None:
-    named = Databases(totesys.reader_dsn, None, "public", SCHEMA)
+    named = Databases(known(totesys.reader_dsn), None, "public", SCHEMA)
 
     found = examine(named, None, lambda: utc_now() - timedelta(seconds=5))
 
@@ -340,7 +342,9 @@ class Clients:
     """Clients of the account that the project's deployment names its roles and queues in, by moto."""
 
     def __init__(self) -> None:
-        self._hooks: dict[str, Callable[[Any], None]] = {}
+        self._hooks: dict[str, Callable[[Any], None]] = {"cloudwatch": self._answer_with_composites}
+        self.composites: dict[str, dict[str, Any]] = {}
+        """By name; moto has no composite alarms."""
         role = boto3.client("sts", region_name=REGION).assume_role(
             RoleArn="arn:aws:iam::000000000000:role/doctor", RoleSessionName="doctor"
         )
@@ -357,16 +361,42 @@ class Clients:
         self._hooks.get(service, lambda client: None)(made)
         return made
 
-    def leave_subscriptions_unconfirmed(self) -> None:
+    def leave_subscriptions_unconfirmed(self, topic: str) -> None:
         """What AWS answers before the mail's link was followed, which moto follows by itself."""
 
         def unconfirmed(parsed: dict[str, Any], **_: Any) -> None:
             for each in parsed["Subscriptions"]:
-                each["SubscriptionArn"] = "PendingConfirmation"
+                if each["TopicArn"].endswith(f":{topic}"):
+                    each["SubscriptionArn"] = "PendingConfirmation"
 
         self._hooks["sns"] = lambda client: client.meta.events.register(
             "after-call.sns.ListSubscriptionsByTopic", unconfirmed
         )
+
+    def _answer_with_composites(self, cloudwatch: Any) -> None:
+        """As AWS does: to whoever asks for their type, which nobody gets unasked."""
+        asked: list[str] = []
+        cloudwatch.meta.events.register(
+            "provide-client-params.cloudwatch.DescribeAlarms",
+            lambda params, **_: asked.extend(params.get("AlarmTypes", [])),
+        )
+        cloudwatch.meta.events.register(
+            "after-call.cloudwatch.DescribeAlarms",
+            lambda parsed, **_: parsed.update(
+                CompositeAlarms=list(self.composites.values()) if "CompositeAlarm" in asked else []
+            ),
+        )
+
+    def measure_nothing(self) -> None:
+        """What AWS answers where no function has emitted anything of late, which moto does not forget."""
+
+        def without_metrics(cloudwatch: Any) -> None:
+            self._answer_with_composites(cloudwatch)
+            cloudwatch.meta.events.register(
+                "after-call.cloudwatch.ListMetrics", lambda parsed, **_: parsed.update(Metrics=[])
+            )
+
+        self._hooks["cloudwatch"] = without_metrics
 
 
 @dataclass
@@ -384,50 +414,77 @@ class Deployed:
         self.clients.client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
 
 
+PROD = topology().model_copy(update={"prefix": "totes-prod"})
+"""As Terraform names it in the environment prod."""
+
+
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     with mock_aws(config={"lambda": {"use_docker": False}}):
         clients = Clients()
-        for function in topology().functions:
-            clients.client("iam").create_role(RoleName=topology().name(function), AssumeRolePolicyDocument="{}")
-        made = deploy(clients, topology(), Choices({"source": "x", "warehouse": "y"}, {}, {}))
+        for function in PROD.functions:
+            clients.client("iam").create_role(RoleName=PROD.name(function), AssumeRolePolicyDocument="{}")
+        made = deploy(clients, PROD, Choices({"source": "x", "warehouse": "y"}, {}, {}))
         for bucket in made.buckets.values():
-            block_public_access(clients.client("s3"), bucket)
+            shut(clients.client("s3"), bucket)
+        for function in PROD.functions:
+            clients.client("lambda").update_function_configuration(
+                FunctionName=PROD.name(function), Runtime=PROD.platform.runtime
+            )
+        clients.client("sqs").create_queue(QueueName="totes-prod-schedules-dlq")
         alarm(clients)
-        account = Account(clients, topology(), made.buckets, made.queues, made.dead_letter_queues, embedded=False)
+        measure_always(clients)
+        account = Account(clients, PROD, made.buckets, made.queues, made.dead_letter_queues, embedded=False)
         yield Deployed(clients, account)
 
 
-def block_public_access(s3: Any, bucket: str) -> None:
+def shut(s3: Any, bucket: str) -> None:
     rules = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(rules, True))
+    s3.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+    )
 
 
 def alarm(clients: Clients) -> None:
-    """The topology's alarms, one for each resource, that speak to a topic with one reader."""
-    topic = clients.client("sns").create_topic(Name="totes-alarms")["TopicArn"]
-    clients.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="operator@example.com")
-    for name, described in topology().alarms.items():
-        kinds = {
-            "queues": topology().queues,
-            "dead_letter_queues": topology().queues,
-            "functions": topology().functions,
-            "schedules": topology().schedules,
-        }
-        for resource in kinds.get(described.over, ["one"]):
-            clients.client("cloudwatch").put_metric_alarm(
-                AlarmName=f"totes-{name}-{resource}",
-                MetricName=described.metric,
-                Namespace="AWS",
-                Statistic=described.statistic,
-                ComparisonOperator=described.comparison,
-                Threshold=described.threshold,
-                Period=described.period_seconds,
-                EvaluationPeriods=described.periods,
-                AlarmActions=[topic],
-            )
+    """The topology's alarms and a composite of each severity, with a reader each of what is critical and what warns."""
+    cloudwatch, sns, leaves = clients.client("cloudwatch"), clients.client("sns"), list(metric_alarms(PROD, ""))
+    topics = {
+        name: sns.create_topic(Name=f"totes-prod-{name}")["TopicArn"] for name in ("alarms", "critical", "warning")
+    }
+    for leaf in leaves:
+        cloudwatch.put_metric_alarm(
+            AlarmName=leaf.name,
+            MetricName=leaf.metric,
+            Namespace=leaf.namespace,
+            Statistic=leaf.statistic,
+            ComparisonOperator=leaf.comparison,
+            Threshold=leaf.threshold,
+            Period=leaf.period_seconds,
+            EvaluationPeriods=leaf.periods,
+            AlarmActions=[topics["alarms"]],
+        )
+    for severity in ("critical", "warning"):
+        sns.subscribe(TopicArn=topics[severity], Protocol="email", Endpoint="operator@example.com")
+        combine(clients, severity, leaves, topics[severity])
+
+
+def combine(clients: Clients, severity: Severity, leaves: list[MetricAlarm], topic: str) -> None:
+    name = f"totes-prod-{severity}"
+    told = {"AlarmRule": rule(leaves, severity), "AlarmActions": [topic], "ActionsEnabled": True, "StateValue": "OK"}
+    clients.composites[name] = {"AlarmName": name, **told}
+
+
+def measure_always(clients: Clients) -> None:
+    for metric in ("as_of_age_seconds", "heartbeat_age_seconds"):
+        clients.client("cloudwatch").put_metric_data(
+            Namespace="totes-prod", MetricData=[{"MetricName": metric, "Value": 1.0}]
+        )
 
 
 def test_an_installation_as_deployed_passes_every_check(deployed: Deployed) -> None:
@@ -476,50 +533,109 @@ def forget_parked_early(deployed: Deployed) -> None:
 
 
 def delete_function(deployed: Deployed) -> None:
-    deployed.clients.client("lambda").delete_function(FunctionName="totes-loader")
+    deployed.clients.client("lambda").delete_function(FunctionName="totes-prod-loader")
 
 
 def shorten_timeout(deployed: Deployed) -> None:
-    deployed.clients.client("lambda").update_function_configuration(FunctionName="totes-loader", Timeout=3)
+    deployed.clients.client("lambda").update_function_configuration(FunctionName="totes-prod-loader", Timeout=3)
 
 
 def mapping(deployed: Deployed, **settings: Any) -> None:
     client = deployed.clients.client("lambda")
-    [found] = client.list_event_source_mappings(FunctionName="totes-loader")["EventSourceMappings"]
+    [found] = client.list_event_source_mappings(FunctionName="totes-prod-loader")["EventSourceMappings"]
     client.update_event_source_mapping(UUID=found["UUID"], **settings)
 
 
 def delete_mapping(deployed: Deployed) -> None:
     client = deployed.clients.client("lambda")
-    [found] = client.list_event_source_mappings(FunctionName="totes-loader")["EventSourceMappings"]
+    [found] = client.list_event_source_mappings(FunctionName="totes-prod-loader")["EventSourceMappings"]
     client.delete_event_source_mapping(UUID=found["UUID"])
 
 
 def disable_schedule(deployed: Deployed) -> None:
     scheduler = deployed.clients.client("scheduler")
-    found = scheduler.get_schedule(Name="totes-poller")
+    found = scheduler.get_schedule(Name="totes-prod-poller")
     kept = {name: found[name] for name in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")}
     scheduler.update_schedule(**kept, State="DISABLED")
 
 
 def delete_alarm(deployed: Deployed) -> None:
-    deployed.clients.client("cloudwatch").delete_alarms(AlarmNames=["totes-messages_parked-loads"])
+    deployed.clients.client("cloudwatch").delete_alarms(AlarmNames=["totes-prod-messages_parked-loads"])
 
 
 def silence_alarm(deployed: Deployed) -> None:
-    deployed.clients.client("cloudwatch").disable_alarm_actions(AlarmNames=["totes-messages_parked-loads"])
+    deployed.clients.client("cloudwatch").disable_alarm_actions(AlarmNames=["totes-prod-messages_parked-loads"])
 
 
 def ring(deployed: Deployed) -> None:
     deployed.clients.client("cloudwatch").set_alarm_state(
-        AlarmName="totes-messages_parked-loads", StateValue="ALARM", StateReason="test"
+        AlarmName="totes-prod-messages_parked-loads", StateValue="ALARM", StateReason="test"
     )
 
 
 def unsubscribe(deployed: Deployed) -> None:
     sns = deployed.clients.client("sns")
     for each in sns.list_subscriptions()["Subscriptions"]:
-        sns.unsubscribe(SubscriptionArn=each["SubscriptionArn"])
+        if each["TopicArn"].endswith(":totes-prod-critical"):
+            sns.unsubscribe(SubscriptionArn=each["SubscriptionArn"])
+
+
+def delete_composite(deployed: Deployed) -> None:
+    del deployed.clients.composites["totes-prod-critical"]
+
+
+def forget_a_leaf(deployed: Deployed) -> None:
+    """Its composite rings for all others."""
+    others = [leaf for leaf in metric_alarms(PROD, "") if leaf.name != "totes-prod-messages_parked-loads"]
+    combine(deployed.clients, "critical", others, f"arn:aws:sns:{REGION}:000000000000:totes-prod-critical")
+
+
+def leave_unconfirmed(deployed: Deployed) -> None:
+    deployed.clients.leave_subscriptions_unconfirmed("totes-prod-critical")
+
+
+def delete_topic(deployed: Deployed) -> None:
+    sns = deployed.clients.client("sns")
+    for each in sns.list_topics()["Topics"]:
+        if each["TopicArn"].endswith(":totes-prod-critical"):
+            sns.delete_topic(TopicArn=each["TopicArn"])
+
+
+def stop_encrypting(deployed: Deployed) -> None:
+    deployed.clients.client("s3").delete_bucket_encryption(Bucket=deployed.account.buckets["archive"])
+
+
+def downgrade(deployed: Deployed) -> None:
+    deployed.clients.client("lambda").update_function_configuration(
+        FunctionName="totes-prod-loader", Runtime="python3.9"
+    )
+
+
+def make_secret_anew(deployed: Deployed) -> None:
+    """As Terraform makes it, without a value."""
+    secrets = deployed.clients.client("secretsmanager")
+    secrets.delete_secret(SecretId="totes-prod/source", ForceDeleteWithoutRecovery=True)
+    secrets.create_secret(Name="totes-prod/source")
+
+
+def delete_secret(deployed: Deployed) -> None:
+    secrets = deployed.clients.client("secretsmanager")
+    secrets.delete_secret(SecretId="totes-prod/source", ForceDeleteWithoutRecovery=True)
+
+
+def fail_an_invocation(deployed: Deployed) -> None:
+    sqs = deployed.clients.client("sqs")
+    url = sqs.get_queue_url(QueueName="totes-prod-schedules-dlq")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="{}")
+
+
+def delete_schedules_queue(deployed: Deployed) -> None:
+    sqs = deployed.clients.client("sqs")
+    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="totes-prod-schedules-dlq")["QueueUrl"])
+
+
+def measure_elsewhere(deployed: Deployed) -> None:
+    deployed.clients.measure_nothing()
 
 
 FAIL, WARN = Verdict.FAIL, Verdict.WARN
@@ -542,15 +658,20 @@ BREAKS: list[tuple[Callable[[Deployed], None], str, Verdict, str]] = [
     (delete_mapping, "function: loader", FAIL, "is missing"),
     (disable_schedule, "function: poller", FAIL, "is disabled: nothing starts it"),
     (delete_alarm, "alarms", FAIL, "messages_parked"),
-    (silence_alarm, "alarms", WARN, "Nobody is told by totes-messages_parked-loads"),
-    (ring, "alarms", WARN, "Ringing now: totes-messages_parked-loads"),
-    (unsubscribe, "alarms: e-mail", WARN, "Nobody listens"),
-    (
-        lambda deployed: deployed.clients.leave_subscriptions_unconfirmed(),
-        "alarms: e-mail",
-        WARN,
-        "wait to be confirmed",
-    ),
+    (silence_alarm, "alarms", WARN, "Nobody is told by totes-prod-messages_parked-loads"),
+    (ring, "alarms", WARN, "Ringing now: totes-prod-messages_parked-loads"),
+    (delete_composite, "alarms", FAIL, "Alarms are missing: totes-prod-critical."),
+    (forget_a_leaf, "alarms", FAIL, "totes-prod-critical does not ring for totes-prod-messages_parked-loads"),
+    (unsubscribe, "alarms: e-mail", WARN, "Nobody listens to totes-prod-critical"),
+    (delete_topic, "alarms: e-mail", WARN, "Nobody listens to totes-prod-critical"),
+    (leave_unconfirmed, "alarms: e-mail", WARN, "1 subscriptions of totes-prod-critical wait to be confirmed"),
+    (stop_encrypting, "bucket: archive", WARN, "does not encrypt"),
+    (downgrade, "function: loader", FAIL, "runs on python3.9 where the topology says python3.13"),
+    (make_secret_anew, "secret: source", FAIL, "The secret totes-prod/source has no value yet"),
+    (delete_secret, "secret: source", FAIL, "is not there"),
+    (fail_an_invocation, "schedules", WARN, "could not make 1 invocations, which totes-prod-schedules-dlq keeps"),
+    (delete_schedules_queue, "schedules", FAIL, "totes-prod-schedules-dlq is not there"),
+    (measure_elsewhere, "metrics", WARN, "heartbeat_age_seconds has come in for three hours in the namespace"),
 ]
 
 
@@ -688,7 +809,11 @@ def test_what_may_be_run_as_it_stands_is_quoted() -> None:
     assert 'CREATE INDEX CONCURRENTLY ON "Sales"."odd""table" (last_updated)' in warning.cure
 
 
-def test_an_alarm_kind_this_code_does_not_know_is_expected_once() -> None:
-    described = topology()
+def test_a_neighbour_whose_prefix_begins_alike_is_no_part_of_a_deployment() -> None:
+    arn = "arn:aws:sns:eu-west-2:1:totes-prod-eu-critical"
+    neighbours = {"totes-prod-eu-critical": AlarmFacts("totes-prod-eu-critical", "ALARM", (arn,))}
 
-    assert all(resources._expected(described, name) >= 1 for name in described.alarms)
+    [missing] = alarms.of_alarms(PROD, neighbours)
+
+    assert "totes-prod-eu" not in missing.found
+    assert alarms.topics_of(neighbours, PROD) == []

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.local.deploy import Clients
-from services.local.topology import Topology
-from services.ops.doctor.resources import AlarmFacts, BucketFacts, FunctionFacts, QueueFacts, TopicFacts
+from services.local.topology import SCHEDULE_DEAD_LETTERS, Topology
+from services.ops.doctor.alarms import AlarmFacts, TopicFacts
+from services.ops.doctor.resources import BucketFacts, FunctionFacts, QueueFacts, SecretFacts
 from shared.errors import Unavailable
 
 MISSING = frozenset(
@@ -21,6 +22,7 @@ MISSING = frozenset(
         "404",
         "NoSuchBucket",
         "NoSuchPublicAccessBlockConfiguration",
+        "ServerSideEncryptionConfigurationNotFoundError",
         "AWS.SimpleQueueService.NonExistentQueue",
         "QueueDoesNotExist",
         "ResourceNotFoundException",
@@ -53,14 +55,17 @@ class Account:
         """One bucket."""
         s3, bucket = self.clients.client("s3"), self.buckets[name]
         if _asked(lambda: s3.head_bucket(Bucket=bucket)) is None:
-            return BucketFacts(exists=False)
+            return BucketFacts(bucket, exists=False)
         versioning = _asked(lambda: s3.get_bucket_versioning(Bucket=bucket)) or {}
         blocks = _asked(lambda: s3.get_public_access_block(Bucket=bucket)) or {}
         blocked = blocks.get("PublicAccessBlockConfiguration", {})
+        encryption = _asked(lambda: s3.get_bucket_encryption(Bucket=bucket)) or {}
         return BucketFacts(
+            bucket,
             exists=True,
             versioned=versioning.get("Status") == "Enabled",
             public_blocked=bool(blocked) and all(blocked.values()),
+            encrypted=bool(encryption.get("ServerSideEncryptionConfiguration", {}).get("Rules")),
         )
 
     def queue(self, name: str) -> QueueFacts:
@@ -89,6 +94,8 @@ class Account:
         mapping = self._mapping(name)
         return FunctionFacts(
             state=str(found.get("State") or ""),
+            update=str(found.get("LastUpdateStatus") or ""),
+            runtime=str(found.get("Runtime") or ""),
             timeout_seconds=_number(found.get("Timeout")),
             mapping_state=mapping.get("State"),
             batch_size=_number(mapping.get("BatchSize")),
@@ -96,19 +103,54 @@ class Account:
             schedule_state=self._schedule(name),
         )
 
-    def alarms(self) -> tuple[list[AlarmFacts], list[TopicFacts]]:
-        """The installation's alarms, and the topics they speak to; none of either in the embedded stack."""
-        if self.embedded:
-            return [], []
+    def secret(self, name: str) -> SecretFacts:
+        """One secret; its value is not read, only whether it has one."""
+        client, named = self.clients.client("secretsmanager"), self.topology.secret_name(name)
+        found = _asked(lambda: client.describe_secret(SecretId=named))
+        if found is None:
+            return SecretFacts(exists=False)
+        stages = [stage for stages in found.get("VersionIdsToStages", {}).values() for stage in stages]
+        return SecretFacts(exists=True, has_value="AWSCURRENT" in stages)
+
+    def undelivered(self) -> int | None:
+        """Invocations that EventBridge could not make; None where the queue that keeps them is not there."""
+        sqs, named = self.clients.client("sqs"), self.topology.dead_letter_name(SCHEDULE_DEAD_LETTERS)
+        found = _asked(lambda: sqs.get_queue_url(QueueName=named))
+        kept = None if found is None else self._attributes(found["QueueUrl"])
+        return None if kept is None else int(kept.get("ApproximateNumberOfMessages", 0))
+
+    def metrics(self) -> frozenset[str]:
+        """Names of the pipeline's own metrics that had a value within three hours."""
+        pages = self.clients.client("cloudwatch").get_paginator("list_metrics")
         with _answering():
-            pages = (
-                self.clients.client("cloudwatch")
-                .get_paginator("describe_alarms")
-                .paginate(AlarmNamePrefix=f"{self.topology.prefix}-")
-            )
-            found = [alarm for page in pages for alarm in page["MetricAlarms"]]
-        topics = sorted({topic for alarm in found for topic in alarm["AlarmActions"] if ":sns:" in topic})
-        return [_alarm(alarm) for alarm in found], [self._topic(topic) for topic in topics]
+            found = pages.paginate(Namespace=self.topology.prefix, RecentlyActive="PT3H")
+            return frozenset(metric["MetricName"] for page in found for metric in page["Metrics"])
+
+    def alarms(self) -> dict[str, AlarmFacts]:
+        """Alarms of the prefix by their names, those of a prefix that only begins alike among them."""
+        pages = self.clients.client("cloudwatch").get_paginator("describe_alarms")
+        with _answering():
+            found = [
+                alarm
+                for page in pages.paginate(
+                    AlarmNamePrefix=f"{self.topology.prefix}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+                )
+                for kind in ("MetricAlarms", "CompositeAlarms")
+                for alarm in page.get(kind, ())
+            ]
+        return {alarm["AlarmName"]: _alarm(alarm) for alarm in found}
+
+    def topic(self, arn: str) -> TopicFacts | None:
+        """Who listens to a topic; None where there is no such topic."""
+        sns = self.clients.client("sns")
+        pages = sns.get_paginator("list_subscriptions_by_topic")
+        arns = _asked(
+            lambda: [one["SubscriptionArn"] for page in pages.paginate(TopicArn=arn) for one in page["Subscriptions"]]
+        )
+        if arns is None:
+            return None
+        pending = sum(not each.startswith("arn:") for each in arns)
+        return TopicFacts(arn.rpartition(":")[2], confirmed=len(arns) - pending, pending=pending)
 
     def _attributes(self, url: str) -> dict[str, str] | None:
         sqs = self.clients.client("sqs")
@@ -132,17 +174,12 @@ class Account:
         found = _asked(lambda: scheduler.get_schedule(Name=named))
         return None if found is None else str(found.get("State", "ENABLED"))
 
-    def _topic(self, arn: str) -> TopicFacts:
-        with _answering():
-            pages = self.clients.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=arn)
-            arns = [each["SubscriptionArn"] for page in pages for each in page["Subscriptions"]]
-        pending = sum(not each.startswith("arn:") for each in arns)
-        return TopicFacts(arn.rpartition(":")[2], confirmed=len(arns) - pending, pending=pending)
-
 
 def _alarm(alarm: Mapping[str, Any]) -> AlarmFacts:
-    acts = bool(alarm["ActionsEnabled"] and alarm["AlarmActions"])
-    return AlarmFacts(alarm["AlarmName"], alarm.get("MetricName", ""), alarm["StateValue"], acts)
+    """What an alarm whose actions are switched off would tell, it tells nobody."""
+    actions = alarm.get("AlarmActions", ()) if alarm.get("ActionsEnabled") else ()
+    topics = tuple(action for action in actions if ":sns:" in action)
+    return AlarmFacts(alarm["AlarmName"], alarm["StateValue"], topics, alarm.get("AlarmRule", ""))
 
 
 def _number(value: Any) -> int | None:

@@ -8,32 +8,42 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from services.local.description import StackDescription
 from services.local.topology import topology
 from services.ops.deployed import DeployedStack
-from services.ops.doctor import databases, resources, running, servers
+from services.ops.doctor import alarms, databases, resources, running, servers
 from services.ops.doctor.account import Account
-from services.ops.doctor.findings import Examination, Finding, fail
+from services.ops.doctor.findings import Examination, Finding, fail, note, warn
 from services.ops.doctor.looking import Clock, SourceFacts, WarehouseFacts, look_at_source, look_at_warehouse
 from services.ops.running import checkpoints_of
 from services.poller.reading import horizons, newest
 from shared.checkpoint import Checkpoint, CheckpointStore
-from shared.errors import PipelineError
+from shared.errors import PipelineError, Unavailable
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Databases:
-    """The databases to look at; None where one is not to be looked at."""
+    """The databases to look at, by what gives their DSNs; None where one is not to be looked at.
 
-    source_dsn: str | None
-    warehouse_dsn: str | None
+    `from_afar`: they need not be reachable from this machine, nor their secrets readable by whoever looks.
+    """
+
+    source_dsn: Callable[[], str] | None
+    warehouse_dsn: Callable[[], str] | None
     source_schema: str
     warehouse_schema: str
+    from_afar: bool = False
+
+
+def known(dsn: str | None) -> Callable[[], str] | None:
+    """What gives a DSN that was typed."""
+    return None if dsn is None else lambda: dsn
 
 
 @dataclass(frozen=True)
@@ -136,10 +146,24 @@ def of_account(account: Account) -> Iterator[Finding]:
     for name in deployed.queues:
         yield from resources.of_queue(deployed, name, account.queue(name))
     for name in deployed.functions:
-        yield from resources.of_function(deployed, name, account.function(name))
-    alarms, topics = account.alarms()
-    yield from resources.of_alarms(deployed, alarms, embedded=account.embedded)
-    yield from resources.of_topics(topics, embedded=account.embedded)
+        yield from resources.of_function(deployed, name, account.function(name), embedded=account.embedded)
+    for name in deployed.secrets:
+        yield resources.of_secret(deployed, name, account.secret(name))
+    if account.embedded:
+        yield note("alarms", "The embedded stack has no alarms: `totes status` shows what they would tell.")
+    else:
+        yield from _watched(account)
+
+
+def _watched(account: Account) -> Iterator[Finding]:
+    """Every finding about what only a deployment has: who tells its operators, of what, and by which measure."""
+    deployed = account.topology
+    yield resources.of_undelivered(deployed, account.undelivered())
+    yield resources.of_metrics(deployed, account.metrics())
+    found = account.alarms()
+    yield from alarms.of_alarms(deployed, found)
+    topics = (account.topic(arn) for arn in alarms.topics_of(found, deployed))
+    yield from alarms.of_topics(deployed, [topic for topic in topics if topic is not None])
 
 
 def _checkpoint(stack: Stack | None, findings: list[Finding]) -> tuple[Checkpoint, float]:
@@ -154,20 +178,29 @@ def _source(
     dsn, schema = named.source_dsn, named.source_schema
     if dsn is None:
         return None
-    return _attempt(lambda: look_at_source(dsn, schema, first_seen, now), "source: login", findings)
+    look = partial(look_at_source, schema=schema, first_seen=first_seen, now=now)
+    return _attempt(lambda: look(dsn()), "source: login", findings, from_afar=named.from_afar)
 
 
 def _warehouse(named: Databases, now: Clock, findings: list[Finding]) -> WarehouseFacts | None:
     dsn, schema = named.warehouse_dsn, named.warehouse_schema
     if dsn is None:
         return None
-    return _attempt(lambda: look_at_warehouse(dsn, schema, now), "warehouse: login", findings)
+    look = partial(look_at_warehouse, schema=schema, now=now)
+    return _attempt(lambda: look(dsn()), "warehouse: login", findings, from_afar=named.from_afar)
 
 
-def _attempt(look: Callable[[], T], check: str, findings: list[Finding]) -> T | None:
+def _attempt(look: Callable[[], T], check: str, findings: list[Finding], *, from_afar: bool = False) -> T | None:
     """What a look finds; one that could not be taken is itself a finding."""
     try:
         return look()
     except PipelineError as exc:
-        findings.append(fail(check, str(exc), "Mend this first; what could not be looked at is left out here."))
+        findings.append(_not_looked_at(check, exc, from_afar=from_afar and isinstance(exc, Unavailable)))
         return None
+
+
+def _not_looked_at(check: str, error: PipelineError, *, from_afar: bool) -> Finding:
+    """From afar, what does not answer here may well answer the functions: the metrics and the poller say whether."""
+    if from_afar:
+        return warn(check, str(error), "It is left out here; look from a machine that may, or see `totes status`.")
+    return fail(check, str(error), "Mend this first; what could not be looked at is left out here.")
