@@ -8,7 +8,6 @@ locals {
 }
 
 resource "aws_s3_object" "package" {
-  #checkov:skip=CKV_AWS_186: encrypted as its bucket is
   for_each = local.packages
 
   bucket = module.artefacts.name

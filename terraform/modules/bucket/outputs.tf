@@ -1,6 +1,12 @@
 output "name" {
-  description = "The bucket's name, once it is there."
+  description = "The bucket's name, once what is put into it is versioned, encrypted and shut."
   value       = aws_s3_bucket.this.id
+
+  depends_on = [
+    aws_s3_bucket_policy.this,
+    aws_s3_bucket_server_side_encryption_configuration.this,
+    aws_s3_bucket_versioning.this,
+  ]
 }
 
 output "destroyed_with_objects" {
