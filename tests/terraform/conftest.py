@@ -1,4 +1,4 @@
-"""Terraform's own tests, run once for all that look at them."""
+"""Terraform's roots, and plans of the pipeline, for whoever looks at them."""
 
 import json
 import os
@@ -14,44 +14,49 @@ import pytest
 from services.local.topology import FILE
 
 ROOTS = (FILE.parent, FILE.parent / "bootstrap")
+PLANS = "tests/plans.tftest.hcl"
+"""Of the first root; each plan that Terraform tells comes with the provider's whole schema, so these are few."""
+Plans = Mapping[str, Mapping[str, Any]]
+"""Name of a run -> what it would make, as `terraform show -json` tells it."""
 _UNREACHABLE = ("Failed to query available provider packages", "could not connect to registry", "Failed to install")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What `terraform test` said of one root: the plan of each run by its name, and the runs that did not pass."""
+class Root:
+    """One root module, ready; what Terraform keeps for it lies in a folder of its own."""
 
-    plans: Mapping[str, Mapping[str, Any]]
-    failed: tuple[str, ...]
-    passed: int
+    module: Path
+    folder: Path
+
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        environment = {**os.environ, "TF_DATA_DIR": str(self.folder), "TF_IN_AUTOMATION": "1"}
+        command = ["terraform", f"-chdir={self.module}", words[0], "-no-color", *words[1:]]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="session")
-def tested(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Answer]:
-    """By the root's folder; skips where there is no Terraform, or no provider for it."""
+def ready(module: Path, folder: Path) -> Root:
+    """Skips where there is no Terraform, or no provider for it."""
     if shutil.which("terraform") is None:
         pytest.skip("No terraform is found: its rules are tested where there is one.")
-    return {root.name: _tested(root, tmp_path_factory.mktemp("terraform")) for root in ROOTS}
-
-
-def _tested(root: Path, folder: Path) -> Answer:
-    said = _terraform(root, folder, "init", "-backend=false", "-input=false", "-lockfile=readonly")
-    if said.returncode != 0 and any(sign in said.stderr for sign in _UNREACHABLE):
+    root = Root(module, folder)
+    said = root.run("init", "-backend=false", "-input=false", "-lockfile=readonly")
+    if any(sign in said.stderr for sign in _UNREACHABLE):
         pytest.skip("Terraform's AWS provider cannot be had: its rules are tested where it can.")
-    for words in (["init", "-backend=false", "-input=false", "-lockfile=readonly"], ["validate"]):
-        answer = _terraform(root, folder, *words)
-        assert answer.returncode == 0, answer.stderr or answer.stdout
-    lines = [json.loads(line) for line in _terraform(root, folder, "test", "-json", "-verbose").stdout.splitlines()]
-    ended = [line["test_run"] for line in lines if line["type"] == "test_run" and "status" in line["test_run"]]
-    done = {run["run"]: run["status"] for run in ended if run.get("progress", "complete") == "complete"}
-    return Answer(
-        plans={line["@testrun"]: line["test_plan"] for line in lines if line["type"] == "test_plan"},
-        failed=tuple(name for name, status in done.items() if status != "pass"),
-        passed=sum(status == "pass" for status in done.values()),
-    )
+    assert said.returncode == 0, said.stderr
+    return root
 
 
-def _terraform(root: Path, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "TF_DATA_DIR": str(folder / "data"), "TF_IN_AUTOMATION": "1"}
-    command = ["terraform", f"-chdir={root}", words[0], "-no-color", *words[1:]]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture(params=ROOTS, ids=lambda module: module.name)
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Root:
+    """Each of the two."""
+    return ready(request.param, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
+    """Those of the pipeline, without an account."""
+    root = ready(ROOTS[0], tmp_path_factory.mktemp("plans"))
+    said = root.run("test", "-json", "-verbose", f"-filter={PLANS}")
+    lines = [json.loads(line) for line in said.stdout.splitlines()]
+    assert said.returncode == 0, [line for line in lines if line["type"] == "diagnostic"]
+    return {line["@testrun"]: line["test_plan"] for line in lines if line["type"] == "test_plan"}
