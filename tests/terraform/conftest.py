@@ -1,4 +1,4 @@
-"""Terraform's roots, and plans of the pipeline, for whoever looks at them."""
+"""Terraform's root, and plans of the pipeline, for whoever looks at them."""
 
 import json
 import os
@@ -13,9 +13,9 @@ import pytest
 
 from services.local.topology import FILE
 
-ROOTS = (FILE.parent, FILE.parent / "bootstrap")
+ROOT = FILE.parent
 PLANS = "tests/plans.tftest.hcl"
-"""Of the first root; each plan that Terraform tells comes with the provider's whole schema, so these are few."""
+"""Each plan that Terraform tells comes with the provider's whole schema, so these are few."""
 Plans = Mapping[str, Mapping[str, Any]]
 """Name of a run -> what it would make, as `terraform show -json` tells it."""
 _UNREACHABLE = ("Failed to query available provider packages", "could not connect to registry", "Failed to install")
@@ -46,16 +46,10 @@ def ready(module: Path, folder: Path) -> Root:
     return root
 
 
-@pytest.fixture(params=ROOTS, ids=lambda module: module.name)
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> Root:
-    """Each of the two."""
-    return ready(request.param, tmp_path)
-
-
 @pytest.fixture(scope="module")
 def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
     """Those of the pipeline, without an account."""
-    root = ready(ROOTS[0], tmp_path_factory.mktemp("plans"))
+    root = ready(ROOT, tmp_path_factory.mktemp("plans"))
     said = root.run("test", "-json", "-verbose", f"-filter={PLANS}")
     lines = [json.loads(line) for line in said.stdout.splitlines()]
     assert said.returncode == 0, [line for line in lines if line["type"] == "diagnostic"]

@@ -11,7 +11,7 @@ from services.local.deploy import QUIET, Deployment, environment
 from services.local.topology import schedule_expression, topology
 from services.reconciler import progress
 from shared import checkpoint, processed
-from tests.terraform.conftest import Plans, Root
+from tests.terraform.conftest import Plans
 from tests.terraform.plan import unencrypted
 
 pytestmark = pytest.mark.slow  # `terraform init` may fetch its provider
@@ -46,12 +46,6 @@ def named(plans: Plans, kind: str) -> dict[str, dict[str, Any]]:
 
 def functions(plans: Plans) -> dict[str, dict[str, Any]]:
     return {each["function_name"]: each for each in made(plans, "aws_lambda_function")}
-
-
-def test_every_rule_of_terraform_holds(root: Root):
-    for words in (["validate"], ["test"]):
-        answer = root.run(*words)
-        assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
 def test_functions_are_those_of_the_topology(plans: Plans):

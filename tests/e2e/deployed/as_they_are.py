@@ -1,4 +1,4 @@
-"""What a second plan says of alarms on the emulator, which answers Terraform's question after them only in part.
+"""What a second plan says on the emulator of what it answers Terraform about only in part: alarms, tags of objects.
 
 Terraform's provider asks for alarms in CloudWatch's older protocol, and there the emulator leaves most fields out, so
 every plan would change every alarm. In the newer protocol, boto3's, it tells them all: a change that would make an
@@ -8,6 +8,7 @@ alarm what it is already is none. It does not keep a composite's suppressor at a
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+OBJECT, TAGS = "aws_s3_object", {"tags", "tags_all"}
 METRIC, COMPOSITE = "aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_alarm"
 FIELDS = {
     METRIC: {
@@ -43,6 +44,19 @@ def as_they_are(plan: Mapping[str, Any], cloudwatch: Any) -> list[str]:
         for change in plan["resource_changes"]
         if change["type"] in FIELDS and _equal(change["type"], change["change"]["after"], found)
     ]
+
+
+def tagged_already(plan: Mapping[str, Any]) -> list[str]:
+    """Addresses of objects that would only get their tags: the emulator loses those of an upload in several parts."""
+    return [
+        change["address"]
+        for change in plan["resource_changes"]
+        if change["type"] == OBJECT and change["change"]["actions"] == ["update"] and _tags_alone(**change["change"])
+    ]
+
+
+def _tags_alone(before: Mapping[str, Any], after: Mapping[str, Any], **_: Any) -> bool:
+    return {name for name in after if before.get(name) != after[name]} <= TAGS
 
 
 def _alarms(cloudwatch: Any) -> Mapping[str, Mapping[str, Any]]:
