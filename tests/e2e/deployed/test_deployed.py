@@ -93,7 +93,9 @@ def test_a_stopped_loader_sounds_the_alarm_of_its_backlog_and_a_started_one_clea
         _switch(site, "loader", on=True)
         site.until("the alarm to clear", lambda: backlog.export() >= 0 and every.states(alarm)[-1] == "OK")
 
-        site.until("the one mail that all is well", lambda: backlog.export() >= 0 and len(mail.read()) == 2)
+        # The emulator's other alarms of this metric count any queue's messages: from here on an empty one's.
+        empty = Backlog(backlog.sqs, backlog.cloudwatch, site.stack["dead_letter_queues"]["loads"])
+        site.until("the one mail that all is well", lambda: empty.export() >= 0 and len(mail.read()) == 2)
 
         print(every.letter(alarm, "ALARM")["AlarmDescription"])
         assert every.states(alarm) == ["ALARM", "OK"]
@@ -177,6 +179,12 @@ def _make_trouble(site: Site) -> None:
     site.warehouse_server.stop()
     site.until("the loader to hand a message back", lambda: "handed back" in site.log())
     site.warehouse_server.start()
+    site.until("reconciler and compactor to have worked", lambda: _scheduled_worked(site), seconds=240)
+
+
+def _scheduled_worked(site: Site) -> bool:
+    used = calls(site.client("cloudtrail"), {name: f"{PREFIX}-{name}" for name in ("reconciler", "compactor")})
+    return "s3:PutObject" in used["reconciler"] and "s3:ListBucket" in used["compactor"]
 
 
 def _parked(site: Site, queue: str) -> int:
