@@ -28,14 +28,18 @@ class Secrets:
 
     def _read(self, name: str) -> str:
         try:
-            return str(self._client.get_secret_value(SecretId=name)["SecretString"])
+            found = self._client.get_secret_value(SecretId=name)
         except self._client.exceptions.ResourceNotFoundException as exc:
-            raise ConfigurationError(
-                f"Expected a secret named {name!r} in Secrets Manager and found none: "
-                "create it with the DSN as its value."
-            ) from exc
+            raise _no_value(name, "found none: create it, or put the DSN in as its value") from exc
         except (ClientError, BotoCoreError) as exc:
             raise Unavailable(f"Secrets Manager did not give the secret {name!r}: {exc}.") from exc
+        if "SecretString" not in found:
+            raise _no_value(name, "found bytes: put it in as text")
+        return str(found["SecretString"])
+
+
+def _no_value(name: str, found: str) -> ConfigurationError:
+    return ConfigurationError(f"Expected a secret named {name!r} in Secrets Manager with a DSN, {found}.")
 
 
 def connect_by_secret(secrets: Secrets, name: str, **session: Any) -> Connection:

@@ -15,7 +15,6 @@ from botocore.config import Config
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.local.processes import Process
-from services.local.topology import topology
 from shared.errors import ConfigurationError
 
 FILE = "running.json"
@@ -59,6 +58,8 @@ class StackDescription(BaseModel):
     @property
     def prefix(self) -> str:
         """What the names of its resources begin with: nothing but the topology's, there is no environment."""
+        from services.local.topology import topology  # a tenth of a second, which most commands need not wait
+
         return topology().prefix
 
     @property

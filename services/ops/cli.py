@@ -26,6 +26,7 @@ from services.ops.command import (
     StateDir,
     WarehouseDsn,
     choose_environment,
+    environment,
     only_here,
     option,
 )
@@ -215,13 +216,28 @@ def migrate(
     """Bring the star schema in a warehouse up to date; what is up to date is left as it is."""
     from services.loader import migrate as migrations
 
-    options = UpOptions.of(warehouse_dsn=warehouse, warehouse_schema=schema)
-    dsn, name = options.warehouse_dsn, options.warehouse_schema
-    if dsn is None:
-        raise ConfigurationError("Expected the warehouse to migrate: name it with --warehouse or TOTES_WAREHOUSE_DSN.")
+    dsn, name = _warehouse_to_migrate(UpOptions.of(warehouse_dsn=warehouse, warehouse_schema=schema), schema)
     applied = migrations.migrate(dsn, name, loader_role=loader_role, analyst_role=analyst_role)
     done = f"applied {', '.join(applied)}" if applied else "nothing was left to apply"
     typer.echo(f"The schema {name} is up to date: {done}.")
+
+
+def _warehouse_to_migrate(options: UpOptions, schema: str | None) -> tuple[str, str]:
+    """DSN and schema: those named, or a deployment's own; never both, lest another one be migrated than is meant."""
+    from services.ops.running import find
+
+    named, dsn = environment(), options.warehouse_dsn
+    if named is None and dsn is None:
+        raise ConfigurationError("Expected the warehouse to migrate: name it with --warehouse or TOTES_WAREHOUSE_DSN.")
+    if named is not None and dsn is not None:
+        raise ConfigurationError(
+            f"Expected a warehouse (--warehouse, TOTES_WAREHOUSE_DSN) or the environment {named!r} (--env, TOTES_ENV), "
+            "found both."
+        )
+    if dsn is not None:
+        return dsn, options.warehouse_schema
+    found = find(None)
+    return found.warehouse_owner_dsn, schema or found.warehouse_schema
 
 
 @app.command()

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import boto3
 from botocore import exceptions
 from botocore.config import Config
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from shared.errors import ConfigurationError, PipelineError, Unavailable
 from shared.postgres import Dsn
@@ -44,6 +44,23 @@ _NOT_LET_IN = frozenset(
 """Error codes of SSM that say: these credentials are none, or no longer."""
 
 
+def _with(*names: str) -> AfterValidator:
+    """A mapping that has at least these; a command would meet the gap much later."""
+
+    def has_them(found: Mapping[str, str]) -> Mapping[str, str]:
+        missing = sorted(set(names) - found.keys())
+        if missing:
+            raise ValueError(f"expected {missing}")
+        return found
+
+    return AfterValidator(has_them)
+
+
+_Buckets = Annotated[Mapping[str, str], _with("archive", "processed", "control")]
+_Queues = Annotated[Mapping[str, str], _with("changes", "loads")]
+_Secrets = Annotated[Mapping[str, str], _with("source", "warehouse")]
+
+
 class Described(BaseModel):
     """What Terraform writes; a word that is not known here is of a newer version, and does no harm."""
 
@@ -52,10 +69,10 @@ class Described(BaseModel):
     environment: str
     prefix: str
     region: str
-    buckets: Mapping[str, str]
-    queues: Mapping[str, str]
-    dead_letter_queues: Mapping[str, str]
-    secrets: Mapping[str, str]
+    buckets: _Buckets
+    queues: _Queues
+    dead_letter_queues: _Queues
+    secrets: _Secrets
     """Name in the topology (source, warehouse) -> the secret's name."""
     warehouse_schema: str
     time_zone: str

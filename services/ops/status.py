@@ -327,15 +327,16 @@ class Collector:
         unmeasured = Freshness(window_seconds=window_seconds)
         freshness = _read(lambda: warehouse.freshness(self._places.running_since, window_seconds), unmeasured, notes)
         queues = _read(lambda: self._queues(now, notes), no_queues, notes)
-        heartbeat = _read(warehouse.heartbeat, None, notes)
-        notes.extend(self._silences(checkpoint, feeds, heartbeat, now))
+        unheard: list[HeartbeatStatus | None] = []
+        heard = _read(lambda: [warehouse.heartbeat()], unheard, notes)
+        notes.extend(self._silences(checkpoint, feeds, heard, now))
         return Status(
             at=now,
             paused=checkpoint.paused,
             feeds=feeds,
             queues=queues,
             freshness=freshness,
-            heartbeat=heartbeat,
+            heartbeat=next(iter(heard), None),
             reconciliation=_read(self._reconciliation, None, notes),
             parked_causes=_read(self._causes, no_causes, notes) if causes else no_causes,
             notes=tuple(dict.fromkeys(notes)),
@@ -357,14 +358,19 @@ class Collector:
         }
 
     def _silences(
-        self, checkpoint: Checkpoint, feeds: Mapping[str, FeedStatus], heartbeat: HeartbeatStatus | None, now: datetime
+        self,
+        checkpoint: Checkpoint,
+        feeds: Mapping[str, FeedStatus],
+        heard: Iterable[HeartbeatStatus | None],
+        now: datetime,
     ) -> Iterator[str]:
-        """What should have been heard by now and was not."""
+        """What should have been heard by now and was not; `heard` is empty where the warehouse could not be asked."""
         running_seconds = (now - self._places.running_since).total_seconds()
         still = checkpoint.paused or checkpoint.draining
         log = self._places.poller_log
         yield from silence(feeds.values(), paused=still, running_seconds=running_seconds, log=log)
-        yield from late_heartbeat(heartbeat, paused=still, running_seconds=running_seconds)
+        for heartbeat in heard:
+            yield from late_heartbeat(heartbeat, paused=still, running_seconds=running_seconds)
 
     def _reconciliation(self) -> Reconciliation | None:
         last = self._reconciler.load().last

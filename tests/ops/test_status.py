@@ -400,6 +400,16 @@ def test_a_warehouse_that_is_away_leaves_the_rest_to_be_seen(world: World) -> No
     ]
 
 
+def test_a_warehouse_that_cannot_be_asked_is_not_said_to_have_had_no_heartbeat(world: World) -> None:
+    elsewhere = Warehouse(lambda: "postgresql://totes@127.0.0.1:1/warehouse", SCHEMA)
+    away = replace(world.places, warehouse=elsewhere, running_since=LONG_AGO)
+
+    asked, unasked = world.collect(), world.collect(places=away)
+
+    assert any("No heartbeat" in note for note in asked.notes)
+    assert not any("No heartbeat" in note for note in unasked.notes)
+
+
 def test_a_session_that_broke_is_opened_again(world: World) -> None:
     world.collect()
     with open_connection(world.dsn) as connection:
