@@ -52,7 +52,7 @@ imports: dev-setup ## Check that the layers import only what they may.
 	@$(BIN)/lint-imports
 
 e2e: dev-setup ## Run the tests that need the embedded stack or another server.
-	@echo "Whole stacks, started, killed and compared with an oracle (about 10 minutes on 2 cores)"
+	@echo "Whole stacks, started, killed and compared with an oracle (about 12 minutes on 2 cores)"
 	@$(BIN)/pytest -m slow -n 2 --dist loadgroup --durations=10 --ignore=tests/soak --ignore=tests/e2e/deployed
 
 deployed: dev-setup ## Apply Terraform to an emulated account, let rows flow through it, make trouble, destroy it (about 6 minutes).
