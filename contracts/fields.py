@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field, GetCoreSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 
@@ -36,10 +36,26 @@ class AsText:
         """Chain the pattern before the annotated type's own schema, all inside pydantic-core."""
         return core_schema.chain_schema([core_schema.str_schema(pattern=self.pattern), handler(source)])
 
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The text as JSON Schema knows it; beside it the family, and the value that the text stands for."""
+        text, value = schema["steps"]  # type: ignore[typeddict-item]
+        return {**handler(text), "x-family": str(self.family), "x-value": _value_schema(value, handler)}
+
+
+def _value_schema(value: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    """A value's own JSON Schema; that of a decimal would not tell its digits, and a date's zone is none of ours."""
+    if value["type"] != "decimal":
+        return handler(value)
+    return {"type": "number", "x-digits": value["max_digits"], "x-decimal-places": value["decimal_places"]}
+
 
 @dataclass(frozen=True)
 class Secret:
     """Marks a field whose values never leave the archive: masked in quarantine, absent everywhere else."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Say it in the JSON Schema too, where a change of it is seen."""
+        return {**handler(schema), "x-secret": True}
 
 
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"

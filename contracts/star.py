@@ -13,8 +13,9 @@ from functools import cache
 from types import NoneType
 from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,20 @@ class Sql:
 
     type: str
 
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Beside the type as JSON Schema knows it."""
+        return {**handler(schema), "x-sql": self.type}
+
 
 @dataclass(frozen=True)
 class References:
     """The dimension whose key this column holds."""
 
     table: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Beside the column's type."""
+        return {**handler(schema), "x-references": self.table}
 
 
 class Kind(StrEnum):

@@ -1,0 +1,1 @@
+"""The contracts as they were released: published, compared, proven and documented."""
