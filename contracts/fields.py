@@ -38,7 +38,7 @@ class AsText:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """The text as JSON Schema knows it; beside it the family, and the value that the text stands for."""
-        text, value = schema["steps"]  # type: ignore[typeddict-item]
+        text, value = schema["steps"]
         return {**handler(text), "x-family": str(self.family), "x-value": _value_schema(value, handler)}
 
 

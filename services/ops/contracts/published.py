@@ -4,12 +4,10 @@ Invariant: the same models give the same documents, and only what binds somebody
 the documents' (services.ops.contracts.documents), so that a better sentence is no new version.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
-
-from pydantic import BaseModel
+from typing import Any
 
 from contracts import star
 from contracts.feeds import FEEDS, Feed
