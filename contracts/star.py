@@ -121,13 +121,21 @@ class DimDate(StarRow):
     key = "date_id"
 
     date_id: Date
+    """The date itself."""
     year: Int
+    """Its year."""
     month: Int
+    """Its month, 1 to 12."""
     day: Int
+    """Its day of the month, 1 to 31."""
     day_of_week: Int
+    """Its day of the week as ISO 8601 counts: 1 is Monday, 7 is Sunday."""
     day_name: Text
+    """English name of the day of the week."""
     month_name: Text
+    """English name of the month."""
     quarter: Int
+    """Its quarter of the year, 1 to 4."""
 
 
 class DimStaff(StarRow):
@@ -169,6 +177,7 @@ class DimCurrency(StarRow):
     currency_id: Int
     currency_code: Text
     currency_name: Text
+    """Its English name in ISO 4217, 'Unknown' where the standard does not list the code."""
 
 
 class DimDesign(StarRow):
