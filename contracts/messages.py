@@ -3,18 +3,27 @@
 A message never carries rows: it names an object by bucket, key, digest and counts (claim check). Its id follows
 from what it describes, so a batch that is sent twice is the same batch, whatever message id the queue gives it.
 Closed when written (an unknown field is our bug), open when read (a newer writer may add fields).
+Every message names its version; one of a former version is brought up to today's when it is read, in
+`CloudEvent.model_validate_json` and nowhere else. So code reads every version that was ever written.
 Specification: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError, from_json, to_json
 
+Json = str | bytes | bytearray
+Document = Mapping[str, Any]
+"""A message as parsed JSON."""
+Step = Callable[[Document], Document]
+"""Makes the next version's message of this one's. Pure."""
 Count = Annotated[int, Field(ge=0)]
 
 ROW_HASH = "_row_hash"
@@ -25,6 +34,8 @@ QUARANTINE = "_quarantine"
 """The quarantine's folder in the processed bucket; no star table begins with an underscore."""
 HEARTBEAT: Final = "totes.heartbeat.v1"
 """The type of a heartbeat, by which it is told from the batches it travels with."""
+_VERSION = "[1-9][0-9]{0,8}"
+"""As a pattern: 1, 2, 3 …"""
 
 
 class Operation(StrEnum):
@@ -59,7 +70,7 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+    def model_validate_json(cls, json_data: Json, **options: Any) -> Self:
         """Read a message: open, so what a newer writer added is ignored. Raises ValidationError."""
         return super().model_validate_json(json_data, **{"extra": "ignore", **options})
 
@@ -82,7 +93,7 @@ class Position(Message):
     contract: Annotated[int, Field(ge=1)]
 
 
-class BatchData(Message):
+class BatchData(Message, defer_build=True):  # as CloudEvent
     """What change batch and load batch share: feed, snapshot, and the clocks around it."""
 
     feed: str
@@ -100,14 +111,14 @@ class BatchData(Message):
     object: ObjectRef
 
 
-class ChangeBatchData(BatchData):
+class ChangeBatchData(BatchData, defer_build=False):
     """Rows (or keys of deleted rows) of one feed from one source snapshot, in the archive."""
 
     columns: tuple[str, ...]
     """The object's columns in their order; the row hash is the last one of a changed batch."""
 
 
-class LoadBatchData(BatchData):
+class LoadBatchData(BatchData, defer_build=False):
     """The star rows made from one change batch, in the processed bucket."""
 
     change_batch: str
@@ -139,8 +150,23 @@ class HeartbeatData(Message):
     """Each feed that was read whole once."""
 
 
-class CloudEvent(Message):
+def named(name: str, version: int) -> str:
+    """What a message says as its `dataschema`."""
+    return f"urn:totes:{name}:{version}"
+
+
+def any_version_of(name: str) -> Any:
+    """Holds a `dataschema` to that name; a version newer than this code's is read too, as far as that goes."""
+    return Field(pattern=f"^urn:totes:{name}:{_VERSION}$")
+
+
+class CloudEvent(Message, defer_build=True):  # its own validator is never used: no cold start pays for it
     """The envelope's attributes that all messages share."""
+
+    version: ClassVar[int] = 1
+    """Of the message's contract."""
+    former: ClassVar[Mapping[int, Step]] = {}
+    """Every version before today's, with the step from it to the next."""
 
     specversion: Literal["1.0"] = "1.0"
     id: Annotated[str, Field(min_length=1)]
@@ -151,15 +177,70 @@ class CloudEvent(Message):
     time: AwareDatetime
     """The snapshot's source clock."""
     datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: str = named("message", version)
+    """Name and version: today's, whatever was read. A message that says none is of version 1."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_options: Any) -> None:
+        """Raises ValueError where a version has no step, since its messages could never be read again."""
+        if set(cls.former) != set(range(1, cls.version)):
+            raise ValueError(f"{cls.__name__}: expected every version before {cls.version}, found {set(cls.former)}")
+        if not cls._dataschema().endswith(f":{cls.version}"):
+            raise ValueError(f"{cls.__name__}: expected a dataschema of version {cls.version}, not {cls._dataschema()}")
+
+    @classmethod
+    def model_validate_json(cls, json_data: Json, **options: Any) -> Self:
+        """Read a message of any version: a former one is upcast, of a newer one is read what is known today.
+
+        It is read as today's first, so that only what is of another version is parsed twice. Raises ValidationError.
+        """
+        try:
+            found = super().model_validate_json(json_data, **options)
+            stated = found._stated()
+        except ValidationError:
+            stated = cls.stated_version(json_data) or cls.version
+            if stated >= cls.version:
+                raise
+        if stated < cls.version:
+            return super().model_validate_json(to_json(cls._upcast(from_json(json_data), stated)), **options)
+        return found if stated == cls.version else found.model_copy(update={"dataschema": cls._dataschema()})
+
+    @classmethod
+    def stated_version(cls, json_data: Json) -> int | None:
+        """The version that a message says it is of, whatever else is wrong with it; None for what is none of these."""
+        document, name = _document(json_data), cls._dataschema().removesuffix(str(cls.version))
+        said = None if document is None else document.get("dataschema", f"{name}1")
+        found = re.fullmatch(f"{name}({_VERSION})", said) if isinstance(said, str) else None
+        return None if found is None else int(found[1])
+
+    @classmethod
+    def _upcast(cls, document: Document, version: int) -> Document:
+        """A message of a former version as today's has it. Raises ValidationError where a step fails on it."""
+        for each in range(version, cls.version):
+            try:
+                document = cls.former[each](document)
+            except (AttributeError, LookupError, TypeError, ValueError) as exc:
+                raise _not_upcast(cls.__name__, each, exc) from exc
+        return {**document, "dataschema": cls._dataschema()}
+
+    @classmethod
+    def _dataschema(cls) -> str:
+        return str(cls.model_fields["dataschema"].default)
+
+    def _stated(self) -> int:
+        """The version it was read under; before `dataschema` there was the first alone."""
+        return int(self.dataschema.rpartition(":")[2]) if "dataschema" in self.model_fields_set else 1
 
     def body(self) -> str:
         """The message as it is sent: compact JSON."""
         return self.model_dump_json()
 
 
-class ChangeBatch(CloudEvent):
+class ChangeBatch(CloudEvent, defer_build=False):
     """Poller, reconciler or operator to transform: `totesys.<feed>.changed.v1` or `totesys.<feed>.deleted.v1`."""
 
+    version: ClassVar[int] = 1
+    dataschema: Annotated[str, any_version_of("change_batch")] = named("change_batch", version)
     data: ChangeBatchData
 
     @classmethod
@@ -182,9 +263,11 @@ class ChangeBatch(CloudEvent):
         return self
 
 
-class LoadBatch(CloudEvent):
+class LoadBatch(CloudEvent, defer_build=False):
     """Transform to loader: `totes.<star table>.built.v1`."""
 
+    version: ClassVar[int] = 1
+    dataschema: Annotated[str, any_version_of("load_batch")] = named("load_batch", version)
     data: LoadBatchData
 
     @classmethod
@@ -200,12 +283,14 @@ class LoadBatch(CloudEvent):
         )
 
 
-class Heartbeat(CloudEvent):
+class Heartbeat(CloudEvent, defer_build=False):
     """Poller to transform to loader, about once a minute: a pipeline without changes proves that it lives.
 
     It goes the way of the batches and says what was published before it, so that the loader can tell what is complete.
     """
 
+    version: ClassVar[int] = 1
+    dataschema: Annotated[str, any_version_of("heartbeat")] = named("heartbeat", version)
     type: Literal["totes.heartbeat.v1"] = HEARTBEAT
     data: HeartbeatData
 
@@ -222,16 +307,26 @@ class Heartbeat(CloudEvent):
         return self
 
 
+def _document(json_data: Json) -> Document | None:
+    try:
+        document = from_json(json_data)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _not_upcast(title: str, version: int, why: Exception) -> ValidationError:
+    """Says that what claims a former version is not as that version was."""
+    said = PydanticCustomError(
+        "upcast", "no step leads on from its version {version}: {why}", {"version": version, "why": repr(why)}
+    )
+    return ValidationError.from_exception_data(title, [{"type": said, "input": None}])
+
+
 def is_heartbeat(body: str) -> bool:
     """Whether a message's body says that it is a heartbeat; what it says beside that may still be wrong."""
-    try:
-        return _Typed.model_validate_json(body).type == HEARTBEAT
-    except ValidationError:
-        return False
-
-
-class _Typed(Message):
-    type: str
+    document = _document(body)
+    return document is not None and document.get("type") == HEARTBEAT
 
 
 def heartbeat_id(data: HeartbeatData) -> str:

@@ -65,13 +65,16 @@ def test_a_load_batch_is_named_after_its_change_batch():
     assert load().id == load(quarantined=2).id
 
 
-@pytest.mark.parametrize("batch", [change(), load()], ids=["change batch", "load batch"])
-def test_messages_carry_what_cloudevents_requires(batch):
+@pytest.mark.parametrize(
+    ("batch", "schema"), [(change(), "urn:totes:change_batch:1"), (load(), "urn:totes:load_batch:1")]
+)
+def test_messages_carry_what_cloudevents_requires_and_the_name_and_version_of_their_contract(batch, schema):
     written = json.loads(batch.body())
 
     assert written["specversion"] == "1.0"
     assert all(isinstance(written[name], str) and written[name] for name in ("id", "source", "type", "subject", "time"))
     assert written["datacontenttype"] == "application/json"
+    assert written["dataschema"] == schema
     assert datetime.fromisoformat(written["time"]) == NOW
 
 
@@ -95,7 +98,7 @@ def test_a_message_survives_its_own_text(batch):
 
 def test_a_field_of_a_newer_writer_is_ignored():
     written = json.loads(change().body())
-    written["dataschema"] = "https://example.com"
+    written["traceparent"] = "00-ab-cd-01"
     written["data"]["shard"] = 3
 
     assert ChangeBatch.model_validate_json(json.dumps(written)) == change()
@@ -116,6 +119,14 @@ def test_a_field_of_a_newer_writer_is_ignored():
 def test_a_message_that_would_be_wrong_is_never_written(mistake):
     with pytest.raises(ValidationError):
         change(**mistake)
+
+
+def test_a_message_that_names_another_s_contract_is_refused():
+    written = json.loads(change().body())
+
+    for named in ("https://example.com", "urn:totes:load_batch:1", "urn:totes:change_batch:0", 1, None):
+        with pytest.raises(ValidationError, match="dataschema"):
+            ChangeBatch.model_validate_json(json.dumps(written | {"dataschema": named}))
 
 
 def test_a_message_whose_id_does_not_follow_from_its_data_is_refused():
