@@ -43,22 +43,28 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of the source: whether it is one (a view is not), whether it may be read, its columns and types.
+class Column:
+    """A column of the source: what its type is made of, the type's name as declared, and whether the key holds it."""
 
-    `types` maps a column to what it is made of; `declared` to the name it was declared with.
-    """
+    made_of: str
+    declared: str
+    nullable: bool
+    of_key: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the source: whether it is one (a view is not), whether it may be read, and its columns."""
 
     real: bool
     readable: bool
-    types: Mapping[str, str]
-    declared: Mapping[str, str]
+    columns: Mapping[str, Column]
 
 
 def examine(connection: Connection, feeds: Sequence[Feed], schema: str) -> Findings:
     """Everything that keeps `feeds` from being read in `schema`, and what is new there."""
     version, in_recovery, usable = rows_of(connection, sql.statement("server"), schema=schema)[0]
-    tables = _tables(connection, schema)
+    tables = read_tables(connection, schema)
     return Findings(
         source=tuple(_of_source(version, in_recovery=in_recovery, usable=usable, schema=schema)),
         feeds={feed.name: found for feed in feeds if (found := tuple(_of_feed(feed, tables, schema)))},
@@ -66,16 +72,39 @@ def examine(connection: Connection, feeds: Sequence[Feed], schema: str) -> Findi
     )
 
 
-def _tables(connection: Connection, schema: str) -> dict[str, Table]:
-    types: dict[str, dict[str, str]] = {}
-    declared: dict[str, dict[str, str]] = {}
-    for table, column, made_of, name in rows_of(connection, sql.statement("columns"), schema=schema):
-        types.setdefault(table, {})[column] = made_of
-        declared.setdefault(table, {})[column] = name
+def read_tables(connection: Connection, schema: str) -> dict[str, Table]:
+    """Every table and view of a schema, partitions left out."""
+    columns: dict[str, dict[str, Column]] = {}
+    for table, name, *facts in rows_of(connection, sql.statement("columns"), schema=schema):
+        columns.setdefault(table, {})[name] = Column(*facts)
     return {
-        name: Table(real, readable, types.get(name, {}), declared.get(name, {}))
+        name: Table(real, readable, columns.get(name, {}))
         for name, real, readable in rows_of(connection, sql.statement("tables"), schema=schema)
     }
+
+
+def expected(feed: Feed, table: str) -> Iterator[tuple[str, Family]]:
+    """The columns a feed needs of one of its tables, and their families."""
+    if feed.join is not None and table == feed.join.table:
+        yield feed.join.key, Family.INTEGER
+        yield "last_updated", Family.TIMESTAMP
+        yield from ((column, family(feed.row, column)) for column in feed.join.columns)
+    else:
+        theirs = feed.join.columns if feed.join is not None else ()
+        yield from ((column, family(feed.row, column)) for column in feed.columns if column not in theirs)
+
+
+def unread(feeds: Iterable[Feed], tables: Mapping[str, Table]) -> Iterator[tuple[str, str | None]]:
+    """What no feed reads: a table (with None), or a column of a table that is read for others."""
+    wanted: dict[str, set[str]] = {}
+    for feed in feeds:
+        for name in feed.tables:
+            wanted.setdefault(name, set()).update(column for column, _ in expected(feed, name))
+    for name, table in sorted(tables.items()):
+        if name not in wanted:
+            yield name, None
+        else:
+            yield from ((name, column) for column in table.columns if column not in wanted[name])
 
 
 def _of_source(version: int, *, in_recovery: bool, usable: bool | None, schema: str) -> Iterator[str]:
@@ -99,45 +128,29 @@ def _of_feed(feed: Feed, tables: Mapping[str, Table], schema: str) -> Iterator[s
         elif not tables[name].readable:
             yield f"The login may not read {place}: GRANT SELECT ON {place} to it."
         else:
-            yield from _of_columns(_expected(feed, name), tables[name], place)
+            yield from _of_columns(expected(feed, name), tables[name], place)
 
 
-def _expected(feed: Feed, table: str) -> Iterator[tuple[str, Family]]:
-    """The columns a feed needs of one of its tables, and their families."""
-    if feed.join is not None and table == feed.join.table:
-        yield feed.join.key, Family.INTEGER
-        yield "last_updated", Family.TIMESTAMP
-        yield from ((column, family(feed.row, column)) for column in feed.join.columns)
-    else:
-        theirs = feed.join.columns if feed.join is not None else ()
-        yield from ((column, family(feed.row, column)) for column in feed.columns if column not in theirs)
-
-
-def _of_columns(expected: Iterable[tuple[str, Family]], table: Table, place: str) -> Iterator[str]:
-    for column, wanted in expected:
-        if column not in table.types:
+def _of_columns(needed: Iterable[tuple[str, Family]], table: Table, place: str) -> Iterator[str]:
+    for column, wanted in needed:
+        if column not in table.columns:
             yield (
                 f"Expected the column {place}.{column} ({wanted}) and found none: "
                 "restore it, or change the contract to follow the source."
             )
-        elif FAMILIES.get(table.types[column]) is not wanted:
+        elif FAMILIES.get(table.columns[column].made_of) is not wanted:
             yield (
                 f"Expected the column {place}.{column} to be of the {wanted} family and found "
-                f"{table.declared[column]}: restore its type, or change the contract to follow the source."
+                f"{table.columns[column].declared}: restore its type, or change the contract to follow the source."
             )
 
 
 def _of_interest(feeds: Sequence[Feed], tables: Mapping[str, Table], schema: str) -> Iterator[str]:
     """Tables and columns nobody reads: ignored, but an operator may want to know."""
-    wanted: dict[str, set[str]] = {}
-    for feed in feeds:
-        for name in feed.tables:
-            wanted.setdefault(name, set()).update(column for column, _ in _expected(feed, name))
-    for name, table in sorted(tables.items()):
-        if name in NOT_POLLED:
-            yield f"The table {schema}.{name} is no business data: not polled."
-        elif name not in wanted:
-            yield f"The table {schema}.{name} is unknown to the contracts: not polled."
+    for table, column in unread(feeds, tables):
+        if table in NOT_POLLED:
+            yield f"The table {schema}.{table} is no business data: not polled."
+        elif column is None:
+            yield f"The table {schema}.{table} is unknown to the contracts: not polled."
         else:
-            new = [column for column in table.types if column not in wanted[name]]
-            yield from (f"The column {schema}.{name}.{column} is unknown to the contracts: ignored." for column in new)
+            yield f"The column {schema}.{table}.{column} is unknown to the contracts: ignored."

@@ -6,7 +6,7 @@ Invariant: a statement that a finding tells to run names exactly what it is abou
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.ops.doctor.findings import Finding, fail, fine, note, warn
+from services.ops.doctor.findings import Finding, fail, fine, note, told, warn
 from services.ops.doctor.servers import listed
 from services.ops.preflight import Warehouse
 from services.ops.preflight import unfit as unfit_to_create
@@ -53,8 +53,7 @@ class Rights:
 def of_catalog(found: Findings) -> Iterator[Finding]:
     """Whether each feed can be read as its contract says."""
     for problem in found.problems:
-        told, _, cure = problem.rpartition(": ")
-        yield fail("source: feeds", f"{told}.", f"{cure[:1].upper()}{cure[1:]}")
+        yield told("source: feeds", problem)
     if not found.problems:
         yield fine("source: feeds", "Every feed can be read, and its columns are as its contract says.")
     for one in found.notes:
@@ -109,8 +108,7 @@ def of_warehouse(facts: Warehouse, login: Dsn, schema: str) -> Iterator[Finding]
         if facts.may_create is None or not problem.startswith("The login may not create")
     ]
     for problem in problems:
-        told, _, cure = problem.rpartition(": ")
-        yield fail("warehouse: server", f"{told}.", f"{cure[:1].upper()}{cure[1:]}")
+        yield told("warehouse: server", problem)
     if facts.may_create is None:
         yield fail(
             "warehouse: schema",

@@ -59,6 +59,12 @@ def fail(check: str, found: str, cure: str) -> Finding:
     return Finding(check, Verdict.FAIL, found, cure)
 
 
+def told(check: str, sentence: str) -> Finding:
+    """Something does not work, as one sentence says: what was found, a colon, what to do."""
+    found, _, cure = sentence.rpartition(": ")
+    return fail(check, f"{found}.", f"{cure[:1].upper()}{cure[1:]}")
+
+
 def summary(findings: Sequence[Finding]) -> str:
     """One sentence over all of them."""
     counts = {verdict: sum(finding.verdict is verdict for finding in findings) for verdict in Verdict}

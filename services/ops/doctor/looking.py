@@ -47,7 +47,7 @@ class WarehouseFacts:
 def look_at_source(dsn: str, schema: str, first_seen: Mapping[str, datetime], now: Clock) -> SourceFacts:
     """Read the source. `first_seen`: an open transaction's virtual id -> the earliest it may have begun."""
     parsed = Dsn.parse(dsn)
-    with _connected(parsed) as connection:
+    with connected(parsed, "totes doctor") as connection:
         session = _session(connection, parsed, now)
         return SourceFacts(
             session=session,
@@ -61,18 +61,18 @@ def look_at_source(dsn: str, schema: str, first_seen: Mapping[str, datetime], no
 def look_at_warehouse(dsn: str, schema: str, now: Clock) -> WarehouseFacts:
     """Read the warehouse."""
     parsed = Dsn.parse(dsn)
-    with _connected(parsed) as connection:
+    with connected(parsed, "totes doctor") as connection:
         session = _session(connection, parsed, now)
         return WarehouseFacts(session, preflight.look_at(connection, schema), _rights(connection, schema))
 
 
 @contextmanager
-def _connected(dsn: Dsn) -> Iterator[Connection]:
+def connected(dsn: Dsn, application_name: str) -> Iterator[Connection]:
     """A session for one look, with the driver's errors in words."""
     try:
         with connect(
             dsn,
-            application_name="totes doctor",
+            application_name=application_name,
             statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
             lock_timeout_seconds=LOCK_TIMEOUT_SECONDS,
         ) as connection:
