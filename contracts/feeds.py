@@ -5,7 +5,7 @@ one transform function and one line here. Changing a contract is the next versio
 holds under the version before, with the step from it to the next: what was archived once stays loadable for ever.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -40,6 +40,19 @@ class Former:
     columns: tuple[str, ...]
     key: str
     step: Step
+
+
+def before(row: type[Row], key: str, *added: str, later: Collection[str] = ()) -> Former:
+    """The version before columns were `added` to what is `row` today; its rows have NULL there.
+
+    `later`: the columns that versions after the next one added.
+    """
+
+    def step(columns: TextColumns) -> TextColumns:
+        rows = len(columns[key])
+        return {**columns, **{name: [None] * rows for name in added}}
+
+    return Former(tuple(name for name in row.model_fields if name not in {*added, *later}), key, step)
 
 
 @dataclass(frozen=True)

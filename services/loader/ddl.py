@@ -131,14 +131,32 @@ def _statements() -> Iterator[str]:
     yield _LOADS
     yield _HEARTBEATS
     for fact in FACTS:
-        yield _current(fact)
-        yield _history(fact)
+        yield from views(fact)
     yield _FRESHNESS
+
+
+def new_table(table: type[StarRow]) -> Iterator[str]:
+    """What a migration creates for a star table that is new: the table, its observations and its views."""
+    yield _table(table)
+    if table.kind() is Kind.FACT:
+        yield _seen(table)
+        yield from views(table)
+
+
+def views(fact: type[StarRow]) -> Iterator[str]:
+    """A fact's views, which name its columns: a migration that changes those makes them anew."""
+    yield _current(fact)
+    yield _history(fact)
+
+
+def view_names(fact: type[StarRow]) -> tuple[str, str]:
+    """The names of a fact's views, as SQL has them."""
+    return identifier(f"current_{feed_of(fact)}"), identifier(f"history_{feed_of(fact)}")
 
 
 def _table(table: type[StarRow]) -> str:
     """A star table: the predefined columns, then our own."""
-    lines = [_column(table, column) for column in table.columns()]
+    lines = [defined(table, column) for column in table.columns()]
     if table.kind() is Kind.FACT:
         lines.insert(0, f"{identifier(str(table.record_id))} serial {_primary(table)}")
         lines += _FACT_BOOKKEEPING
@@ -150,7 +168,8 @@ def _table(table: type[StarRow]) -> str:
     return f"-- {_first_sentence(table)}\nCREATE TABLE {identifier(table.table)} (\n{body}\n);"
 
 
-def _column(table: type[StarRow], column: Column) -> str:
+def defined(table: type[StarRow], column: Column) -> str:
+    """A predefined column with its constraints, as CREATE TABLE and ADD COLUMN take it."""
     parts = [identifier(column.name), column.sql]
     if column.name == table.key and table.kind() is Kind.DIMENSION:
         parts.append(_primary(table))
@@ -193,7 +212,7 @@ CREATE INDEX {identifier(f"{bare}_deleted")} ON {seen} (key, {listed(SEEN_POSITI
 
 def _current(fact: type[StarRow]) -> str:
     name, key, seen = identifier(fact.table), identifier(fact.key), seen_table(fact)
-    view = identifier(f"current_{feed_of(fact)}")
+    view, _ = view_names(fact)
     return f"""\
 -- One row for each live {feed_of(fact)}: no later version, no later deletion.
 CREATE VIEW {view} AS
@@ -208,7 +227,7 @@ SELECT {listed(_shown(fact), "f")}
 
 def _history(fact: type[StarRow]) -> str:
     name, key, seen = identifier(fact.table), identifier(fact.key), seen_table(fact)
-    view = identifier(f"history_{feed_of(fact)}")
+    _, view = view_names(fact)
     return f"""\
 -- Every version of a {feed_of(fact)}: when it held, in the source's time, and how it ended (NULL while it is current).
 CREATE VIEW {view} AS
