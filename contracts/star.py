@@ -85,6 +85,8 @@ class StarRow(BaseModel):
     """The column that identifies the source row; a dimension's primary key."""
     record_id: ClassVar[str | None] = None
     """A fact's own serial primary key, made by the warehouse; None for a dimension."""
+    added: ClassVar[tuple[str, ...]] = ()
+    """The columns that came after the table was made, oldest first: while they are NULL, no row has changed by them."""
 
     @classmethod
     def kind(cls) -> Kind:
@@ -311,4 +313,4 @@ STAR_TABLES: tuple[type[StarRow], ...] = (
     FactPurchaseOrder,
     FactPayment,
 )
-"""All eleven, dimensions first: an order in which they can be created, and in which keys are locked."""
+"""Dimensions first: an order in which they can be created, and in which keys are locked."""

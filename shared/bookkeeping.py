@@ -35,5 +35,13 @@ def row(names: Iterable[str], alias: str) -> str:
 
 
 def star_hash(table: type[StarRow], alias: str = "") -> str:
-    """The hash of a star row, computed by the warehouse alike when staging and when checking."""
-    return f"hash_record_extended(ROW({listed(columns_of(table), alias)}), 0)"
+    """The hash of a star row, computed by the warehouse alike when staging and when checking.
+
+    A column that was added later counts while it is not NULL: rows of before keep their hash, and so their versions.
+    """
+    first = [identifier(column.name) for column in table.columns() if column.name not in table.added]
+    hashed = [f"hash_record_extended(ROW({listed(first, alias)}), 0)"]
+    for seed, name in enumerate(table.added, start=1):
+        column = listed([identifier(name)], alias)
+        hashed.append(f"CASE WHEN {column} IS NULL THEN 0 ELSE hash_record_extended(ROW({column}), {seed}) END")
+    return " # ".join(hashed)

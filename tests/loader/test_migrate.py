@@ -30,13 +30,13 @@ SQL_TYPES = {
 }
 CATALOG = {
     "columns": """
-        SELECT c.relname, c.relkind, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-               pg_get_expr(d.adbin, d.adrelid)
+        SELECT c.relname, c.relkind, CASE WHEN c.relkind = 'v' THEN a.attnum END, a.attname,
+               format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid)
           FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
           LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
          WHERE c.relnamespace = CAST(:schema AS regnamespace)
            AND c.relname NOT LIKE '%alembic%'
-         ORDER BY 1, 3""",
+         ORDER BY 1, 3, 4""",
     "constraints": """
         SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
          WHERE connamespace = CAST(:schema AS regnamespace) AND conname NOT LIKE '%alembic%' ORDER BY 1, 2""",
@@ -54,8 +54,8 @@ def catalog(dsn: str, schema: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("table", STAR_TABLES, ids=lambda table: table.table)
-def test_a_star_table_begins_with_the_predefined_columns(common_star: Star, table: type[StarRow]) -> None:
-    """Read from the catalog, and compared with the contract column by column."""
+def test_a_star_table_has_the_predefined_columns_in_their_order(common_star: Star, table: type[StarRow]) -> None:
+    """Read from the catalog, and compared with the contract column by column; one that came later is behind our own."""
     found = common_star.rows(
         "SELECT attname, format_type(atttypid, atttypmod), NOT attnotnull, f.confrelid::regclass::text"
         "  FROM pg_attribute a LEFT JOIN pg_constraint f"
@@ -73,8 +73,7 @@ def test_a_star_table_begins_with_the_predefined_columns(common_star: Star, tabl
     expected = [[c.name, SQL_TYPES[c.sql], c.nullable, c.references] for c in table.columns()]
     if table.record_id is not None:
         expected.insert(0, [table.record_id, "integer", False, None])
-    assert found[: len(expected)] == expected
-    assert all(column[0].startswith("_") for column in found[len(expected) :])
+    assert [column for column in found if not column[0].startswith("_")] == expected
     assert primary == [[table.record_id or table.key]]
 
 

@@ -32,6 +32,8 @@ class Standing:
     newest: int
     verdicts: tuple[Verdict, ...]
     diff: tuple[str, ...] = ()
+    unmarked: tuple[str, ...] = ()
+    """Columns of a star table that came after its first version and are not in `added`."""
 
     @property
     def breaking(self) -> tuple[Verdict, ...]:
@@ -59,6 +61,16 @@ def _standing(registry: Registry, today: Published, bridged: frozenset[int]) -> 
         newest,
         judge(former, today, bridged),
         tuple(differences(released[newest], today)) if newest else (),
+        _unmarked(released, today),
+    )
+
+
+def _unmarked(released: Mapping[int, Published], today: Published) -> tuple[str, ...]:
+    if today.kind is not Kind.STAR or not released:
+        return ()
+    first = released[min(released)].written["x-columns"]
+    return tuple(
+        name for name in today.written["x-columns"] if name not in first and name not in today.written["x-added"]
     )
 
 
@@ -86,6 +98,9 @@ def sentences(
 
 def _wrong_with(standing: Standing) -> Iterator[str]:
     title, version = standing.today.title, standing.today.version
+    if standing.unmarked:
+        named = ", ".join(standing.unmarked)
+        yield f"{title}: expected {named} in the table's `added`, found none: every row would become a new version."
     if standing.state is State.CHANGED:
         shown = "\n".join(f"    {line}" for line in standing.diff)
         yield f"{title} changed without a new version: {how_to_raise(standing.today)}\n{shown}"
@@ -99,7 +114,9 @@ def how_to_raise(today: Published) -> str:
     """What a contributor does to make a change a new version."""
     following = today.version + 1
     if today.kind is Kind.MESSAGE:
-        return f"raise `version` to {following} in contracts/messages.py, and put the step from {today.version} in `former`."
+        return (
+            f"raise `version` to {following} in contracts/messages.py, with the step from {today.version} in `former`."
+        )
     if today.name == "dim_date":
         return f"raise DATES_VERSION to {following} in services/ops/contracts/published.py."
     return (

@@ -87,7 +87,7 @@ def _source(feed: Feed) -> Published:
 
 
 def _star(model: type[StarRow], version: int) -> Published:
-    said = {"x-key": model.key, "x-record-id": model.record_id}
+    said = {"x-key": model.key, "x-record-id": model.record_id, "x-added": list(model.added)}
     return _of_rows(Kind.STAR, model.table, version, model, said)
 
 
