@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from contracts.feeds import Feed
 from contracts.messages import (
     ENVELOPE,
@@ -25,9 +23,10 @@ from contracts.messages import (
     archive_key,
 )
 from shared.checkpoint import LEAST_KEY
-from shared.errors import CorruptObject
+from shared.errors import CorruptObject, MalformedMessage
 from shared.objects import ObjectStore, sha256
 from shared.queues import Queue
+from shared.reading import read
 
 _GZIP = 16 + zlib.MAX_WBITS
 """zlib's code for a gzip container; zlib writes no time and no name into it, so equal rows give equal bytes."""
@@ -179,15 +178,17 @@ class Publisher:
 
 
 def archived(objects: ObjectStore, bucket: str, key: str) -> ChangeBatch:
-    """The change batch of an archive object, as its envelope has it. Raises CorruptObject where it has none."""
+    """The change batch of an archive object, as its envelope has it.
+
+    Raises CorruptObject where it has none, NewerThanCode where only newer code can read it.
+    """
     envelope = objects.metadata(bucket, key).get(ENVELOPE)
     if envelope is None:
         raise CorruptObject(f"Expected an envelope in the metadata of {bucket}/{key} and found none.")
     try:
-        return ChangeBatch.model_validate_json(envelope)
-    except ValidationError as exc:
-        wrong = exc.errors(include_url=False, include_input=False)[0]["msg"]
-        raise CorruptObject(f"Expected a change batch as the envelope of {bucket}/{key}, found: {wrong}.") from exc
+        return read(ChangeBatch, envelope, f"a change batch as the envelope of {bucket}/{key}")
+    except MalformedMessage as exc:
+        raise CorruptObject(str(exc)) from exc
 
 
 def describe(feed: Feed, page: Page, number: int, at: Circumstances, bucket: str) -> ChangeBatch:

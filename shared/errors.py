@@ -37,6 +37,10 @@ class NotTried(Unavailable):
     """The invocation was nearly over before the message's turn came: nothing is known against it."""
 
 
+class NewerThanCode(Unavailable):
+    """The message is fine, this code is too old for it: let the queue redeliver it until the newer code is deployed."""
+
+
 class ContractViolation(PipelineError):
     """This message can never succeed as it is: park it with the reason."""
 
@@ -44,7 +48,7 @@ class ContractViolation(PipelineError):
 
 
 class MalformedMessage(ContractViolation):
-    """The envelope is no change batch or load batch that this code can read."""
+    """The envelope is no change batch, load batch or heartbeat, of this code's version or any before."""
 
     reason_class = "malformed_message"
 

@@ -3,17 +3,10 @@
 Invariant: what is no heartbeat as its poller made it is refused with a reason, so that it is parked; none is mended.
 """
 
-from pydantic import ValidationError
-
 from contracts.messages import Heartbeat
-from shared.errors import MalformedMessage
+from shared.reading import read
 
 
 def read_heartbeat(body: str) -> Heartbeat:
-    """The heartbeat in a message's body. Raises MalformedMessage."""
-    try:
-        return Heartbeat.model_validate_json(body)
-    except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the message"
-        raise MalformedMessage(f"Expected a heartbeat, found one where {place} is wrong: {first['msg']}.") from exc
+    """The heartbeat in a message's body. Raises MalformedMessage, NewerThanCode."""
+    return read(Heartbeat, body, "a heartbeat")

@@ -12,7 +12,6 @@ from datetime import datetime
 from functools import cache
 
 import boto3
-from pydantic import ValidationError
 
 from contracts.feeds import FEEDS, Feed
 from contracts.messages import LoadBatch, is_heartbeat
@@ -23,12 +22,20 @@ from services.loader.proof import record
 from services.loader.staging import Load
 from services.loader.warehouse import Warehouse
 from shared.consumer import Answer, Consumer, Delivery, Event, InTime, always, no_time
-from shared.errors import ConfigurationError, MalformedMessage, ObjectStoreUnavailable, PipelineError, Unavailable
+from shared.errors import (
+    ConfigurationError,
+    MalformedMessage,
+    NewerThanCode,
+    ObjectStoreUnavailable,
+    PipelineError,
+    Unavailable,
+)
 from shared.heartbeat import read_heartbeat
 from shared.invocation import Context, seconds_left, utc_now
 from shared.objects import ObjectStore
 from shared.postgres import Connection
 from shared.queues import Queue
+from shared.reading import read
 from shared.secrets import Secrets, connect_by_secret
 from shared.settings import Settings
 from shared.telemetry import Logger, emit, logger
@@ -135,17 +142,22 @@ class Loader:
 
 
 def read_message(delivery: Delivery, feeds: Mapping[str, Feed] = FEEDS) -> Received:
-    """The load batch in a message. Raises MalformedMessage where it is none that this code can load."""
-    try:
-        batch = LoadBatch.model_validate_json(delivery.body)
-    except ValidationError as exc:
-        problem = exc.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, problem["loc"])) or "its body"
-        raise MalformedMessage(f"Expected a load batch, found in {place}: {problem['msg']}.") from exc
-    feed = feeds.get(batch.data.feed)
-    if feed is None or feed.star is None or feed.star.table != batch.data.star_table:
+    """The load batch in a message.
+
+    Raises NewerThanCode where this code does not know its feed or contract yet, MalformedMessage where it can never be
+    loaded.
+    """
+    batch = read(LoadBatch, delivery.body, "a load batch")
+    feed, version = feeds.get(batch.data.feed), batch.data.position.contract
+    if feed is None:
+        raise NewerThanCode(f"Expected one of the feeds {sorted(feeds)}, found {batch.data.feed!r}: deploy its code.")
+    if version > feed.contract:
+        raise NewerThanCode(
+            f"Expected contract {feed.contract} of {feed.name} or a former one, found {version}: deploy its code."
+        )
+    if feed.star is None or feed.star.table != batch.data.star_table:
         raise MalformedMessage(
-            f"Expected a feed with its star table, found the feed {batch.data.feed!r} with {batch.data.star_table!r}."
+            f"Expected a feed with its star table, found the feed {feed.name!r} with {batch.data.star_table!r}."
         )
     if batch.id != LoadBatch.of(batch.data).id:
         raise MalformedMessage(f"Expected an id that follows from the load batch, found {batch.id!r}.")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
-from pydantic import ValidationError
 
 from contracts.columnar import Validated, validate
 from contracts.feeds import FEEDS, Feed, TextColumns
@@ -32,11 +31,12 @@ from services.transform.quarantine import json_lines, refuse_drift
 from services.transform.star import BUILDERS, Builder, Columns
 from shared.archive import columns_of
 from shared.consumer import Delivery, Failures, InTime, always, no_time
-from shared.errors import CorruptObject, MalformedMessage, PipelineError
+from shared.errors import CorruptObject, MalformedMessage, NewerThanCode, PipelineError
 from shared.heartbeat import read_heartbeat
 from shared.objects import ObjectStore, sha256
 from shared.parquet import Array, write, write_keys
 from shared.queues import Queue
+from shared.reading import read
 from shared.telemetry import Logger, emit
 
 
@@ -150,25 +150,21 @@ class Transform:
 
 
 def read_message(body: str) -> ChangeBatch:
-    """The change batch in a message's body. Raises MalformedMessage."""
-    try:
-        return ChangeBatch.model_validate_json(body)
-    except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the message"
-        raise MalformedMessage(f"Expected a change batch, found one where {place} is wrong: {first['msg']}.") from exc
+    """The change batch in a message's body. Raises MalformedMessage, NewerThanCode."""
+    return read(ChangeBatch, body, "a change batch")
 
 
 def feed_of(batch: ChangeBatch, feeds: Mapping[str, Feed] = FEEDS) -> Feed:
     """The feed whose contract, of today or a former one, the batch is under.
 
-    Raises MalformedMessage where this code knows no such contract, or the batch is not as that contract wants it.
+    Raises NewerThanCode where this code does not know that feed or contract yet, MalformedMessage where the batch is
+    not as its contract wants it.
     """
     feed, version = feeds.get(batch.data.feed), batch.data.position.contract
     if feed is None:
-        raise MalformedMessage(f"Expected one of the feeds {sorted(feeds)}, found {batch.data.feed!r}.")
+        raise NewerThanCode(f"Expected one of the feeds {sorted(feeds)}, found {batch.data.feed!r}: deploy its code.")
     if version > feed.contract:
-        raise MalformedMessage(
+        raise NewerThanCode(
             f"Expected contract {feed.contract} of {feed.name} or a former one, found {version}: deploy its code."
         )
     expected = f"totesys.{feed.name}.{batch.data.operation}.v{version}"

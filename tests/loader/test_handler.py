@@ -184,6 +184,28 @@ def test_poison_is_parked_with_its_reason_and_its_neighbours_are_loaded(function
     ]
 
 
+@pytest.mark.parametrize("kind", ["a feed", "a contract", "a message", "a heartbeat"])
+def test_a_message_of_newer_code_is_handed_back_until_that_is_deployed_and_stops_no_other(
+    function: Function, kind: str
+) -> None:
+    written = json.loads(sale(1, 10).batch.body())
+    position = {"generation": 1, "revision": 10, "contract": 2}
+    newer = json.dumps(
+        {
+            "a feed": written | {"data": written["data"] | {"feed": "invoice"}},
+            "a contract": written | {"data": written["data"] | {"position": position}},
+            "a message": written | {"data": {}, "dataschema": "urn:totes:load_batch:2"},
+            "a heartbeat": {"type": "totes.heartbeat.v1", "dataschema": "urn:totes:heartbeat:2"},
+        }[kind]
+    )
+    function.send(newer, sale(2, 10))
+
+    assert function.deliver() == [newer]
+
+    assert function.parked() == []
+    assert function.star.rows("SELECT sales_order_id FROM fact_sales_order") == [[2]]
+
+
 def test_an_object_of_another_table_is_parked_as_corrupt(function: Function) -> None:
     staff = changed(DimStaff, [STAFF], at(1, 10)).stored()
     order = sale(1, 10)

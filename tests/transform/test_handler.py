@@ -283,14 +283,11 @@ def amended(batch, **changes):
 
 
 def unknown_messages(batch):
-    position = batch.data.position.model_dump()
     return {
         "no JSON": "rows, please",
         "another message": json.dumps({"Records": []}),
         "a false id": json.dumps({**json.loads(batch.body()), "id": "design/1"}),
         "an unknown operation": batch.body().replace('"changed"', '"amended"'),
-        "an unknown feed": amended(batch, data={"feed": "invoice"}),
-        "an unknown contract": amended(batch, data={"position": {**position, "contract": 2}}),
         "an unknown type": amended(batch, type="totesys.design.amended.v1"),
         "other columns": amended(batch, data={"columns": [*batch.data.columns[1:], batch.data.columns[0]]}),
         "an unknown version of CloudEvents": amended(batch, specversion="2.0"),
@@ -308,6 +305,29 @@ def test_a_message_that_this_code_cannot_read_is_parked_at_once_and_stops_no_oth
     assert parked["reason_class"] == "malformed_message"
     assert parked["reason"].startswith("Expected ")
     assert parked["receives"] == "1"
+    assert [load_batch.data.change_batch for load_batch in pipeline.load_batches()] == [batch.id]
+
+
+def newer_messages(batch):
+    """What only the code of a later release knows."""
+    position, written = batch.data.position.model_dump(), json.loads(batch.body())
+    unread = {**written, "dataschema": "urn:totes:change_batch:2", "data": {**written["data"], "object": "s3://a/b"}}
+    return {
+        "a feed": amended(batch, data={"feed": "invoice"}),
+        "a contract": amended(batch, data={"position": {**position, "contract": 2}}),
+        "a message": json.dumps(unread),
+        "a heartbeat": json.dumps({"dataschema": "urn:totes:heartbeat:2", "type": "totes.heartbeat.v1"}),
+    }
+
+
+@pytest.mark.parametrize("kind", newer_messages(changed("design", rows("design", 1))[0]))
+def test_a_message_of_newer_code_is_handed_back_until_that_is_deployed_and_stops_no_other(pipeline, kind):
+    batch = archived(pipeline, "design", rows("design", 1))
+
+    kept = pipeline.deliver(newer_messages(batch)[kind], batch)
+
+    assert kept == ["m0"]
+    assert pipeline.parked() == []
     assert [load_batch.data.change_batch for load_batch in pipeline.load_batches()] == [batch.id]
 
 

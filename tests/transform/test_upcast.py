@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from contracts.feeds import FEEDS, Feed, Former
 from contracts.messages import ChangeBatch, LoadBatch
+from services.transform.star import BUILDERS, Builder
 from services.transform.transform import File, Outcome, Transform, feed_of, transform
 from shared.consumer import Delivery
-from shared.errors import MalformedMessage
+from shared.errors import MalformedMessage, NewerThanCode
 from shared.objects import ObjectStore
 from shared.queues import Queue
 from shared.telemetry import logger
@@ -99,11 +100,17 @@ def test_a_batch_of_today_s_contract_keeps_the_id_it_always_had(pipeline: Pipeli
     assert [one.id for one in pipeline.load_batches()] == [f"fact_sales_order/{batch.id}"]
 
 
-def test_a_contract_newer_than_the_code_waits_for_its_code():
-    batch, _ = under(CONTRACT, rows("sales_order", 1))
+def test_a_contract_newer_than_the_code_waits_for_its_code_and_is_then_transformed(pipeline: Pipeline):
+    batch, body = under(CONTRACT, rows("sales_order", 1))
+    pipeline.archive(batch, body)
 
-    with pytest.raises(MalformedMessage, match="found 3: deploy its code"):
-        feed_of(batch)
+    before = service(pipeline, FEEDS, BUILDERS).handle(deliveries(batch))
+    after = upgraded_service(pipeline).handle(deliveries(batch))
+
+    assert isinstance(before["m0"], NewerThanCode)
+    assert "contract 1 of sales_order or a former one, found 3: deploy its code" in str(before["m0"])
+    assert after == {}
+    assert [one.data.change_batch for one in pipeline.load_batches()] == [batch.id]
 
 
 def test_columns_are_held_against_those_of_their_own_contract():
@@ -132,13 +139,17 @@ def test_a_step_that_does_not_make_the_next_contract_is_a_mistake_that_is_told(s
 
 
 def upgraded_service(pipeline: Pipeline) -> Transform:
+    return service(pipeline, FEEDS_V3, BUILDERS_V3)
+
+
+def service(pipeline: Pipeline, feeds: Mapping[str, Feed], builders: Mapping[str, Builder]) -> Transform:
     return Transform(
         ObjectStore(pipeline.aws.s3),
         processed_bucket=pipeline.aws.processed,
         loads=Queue(pipeline.aws.sqs, pipeline.aws.loads),
         log=logger("upgraded", "CRITICAL"),
-        feeds=FEEDS_V3,
-        builders=BUILDERS_V3,
+        feeds=feeds,
+        builders=builders,
     )
 
 

@@ -24,12 +24,14 @@ from services.transform.transform import feed_of, transform
 from services.transform.transform import read_message as read_change_batch
 from shared.archive import Publisher
 from shared.consumer import Delivery
-from shared.errors import ContractViolation, PipelineError
+from shared.errors import ContractViolation, NewerThanCode, PipelineError
 from shared.heartbeat import read_heartbeat
 from shared.parking import RECEIVES_EXHAUSTED
 
 UNAVAILABLE = "unavailable"
 """The cause where something needed for the verdict did not answer."""
+NEWER = "newer_than_code"
+"""The cause where only code that is not deployed yet knows the message's feed or version."""
 MISTAKE = "mistake"
 """The cause where our own code failed as it never should."""
 
@@ -127,9 +129,10 @@ def _verdict(failure: Failure | None) -> Result:
 
 
 def _failed(error: Exception) -> Result:
-    """A refusal has its cause; what did not answer may pass another time, but nobody knows."""
+    """A refusal has its cause; what is newer or did not answer may pass another time, but nobody knows."""
     if isinstance(error, ContractViolation):
         return Result(passes=False, cause=error.reason_class, reason=str(error))
     if isinstance(error, PipelineError):
-        return Result(passes=False, cause=UNAVAILABLE, reason=str(error))
+        cause = NEWER if isinstance(error, NewerThanCode) else UNAVAILABLE
+        return Result(passes=False, cause=cause, reason=str(error))
     return Result(passes=False, cause=MISTAKE, reason=f"Our own code failed on it: {error!r}.")

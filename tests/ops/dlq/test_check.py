@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from contracts.feeds import FEEDS
-from contracts.messages import LoadBatch
+from contracts.messages import LoadBatch, Position
 from contracts.source import StaffRow
 from services.loader.load import fetch, load
-from services.ops.dlq.check import MISTAKE, UNAVAILABLE, Checker, Result, checked
+from services.ops.dlq.check import MISTAKE, NEWER, UNAVAILABLE, Checker, Result, checked
 from services.ops.dlq.entries import looking
 from services.ops.dlq.filters import Filter
 from services.ops.dlq.report import as_json, check_view, report_of
@@ -93,14 +93,14 @@ def test_what_is_no_message_of_ours_would_fail_as_malformed(site, queue, body):
     assert (found.passes, found.cause) == (False, "malformed_message")
 
 
-def test_a_message_of_a_feed_or_contract_that_is_not_known_would_fail_as_malformed(site):
+@pytest.mark.parametrize("newer", [{"feed": "invoice"}, {"position": Position(generation=1, revision=5, contract=9)}])
+def test_a_message_of_a_feed_or_contract_that_is_not_known_yet_would_wait_for_its_code(site, newer):
     batch, _ = changed("staff", rows("staff", 1))
-    newer = batch.data.model_copy(update={"position": batch.data.position.model_copy(update={"contract": 9})})
-    site.park("changes", type(batch).of(newer).body(), reason="r", reason_class="malformed_message")
+    site.redrive("changes", type(batch).of(batch.data.model_copy(update=newer)).body())
 
     found = verdict(site)
 
-    assert found.cause == "malformed_message"
+    assert (found.passes, found.cause) == (False, NEWER)
     assert "deploy its code" in found.reason
 
 

@@ -1,0 +1,38 @@
+"""Read a message that another stage wrote, with today's code or that of another release. Pure.
+
+Invariant: what is no message of ours is refused for good, with a reason, and so parked; what is only of a newer version
+than this code is refused for now, and so waits for its code. A message of a former version reads like one of today's.
+"""
+
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from contracts.messages import CloudEvent
+from shared.errors import MalformedMessage, NewerThanCode
+
+Event = TypeVar("Event", bound=CloudEvent)
+
+
+def read(model: type[Event], body: str, what: str) -> Event:
+    """The message in a body; `what` it should be is for the reader of the error.
+
+    Raises MalformedMessage, or NewerThanCode where it is of a newer version that cannot be read as today's.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as exc:
+        wrong, stated = _first(exc), model.stated_version(body)
+        if stated is None or stated <= model.version:
+            raise MalformedMessage(f"Expected {what}, found one where {wrong}.") from exc
+        known = f"version {model.version} or a former one"
+        raise NewerThanCode(
+            f"Expected {what} of {known}, found version {stated}, where {wrong}: deploy its code."
+        ) from exc
+
+
+def _first(error: ValidationError) -> str:
+    """The first of the faults, in words."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the message"
+    return f"{place} is wrong: {first['msg']}"
