@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from services.ops import cli_compact, cli_doctor, cli_feeds, cli_rebuild, cli_trace
+from services.ops.cli_contracts import contracts
 from services.ops.command import (
     INTERRUPTED,
     NOT_FIT,
@@ -305,6 +306,7 @@ cli_feeds.register(app)
 cli_compact.register(app)
 cli_rebuild.register(app)
 app.add_typer(dlq, name="dlq")
+app.add_typer(contracts, name="contracts")
 
 
 def _exit_code(error: PipelineError) -> int:

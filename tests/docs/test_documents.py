@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNBOOK = ROOT / "docs" / "operations.md"
 TOTES = Path(sys.executable).parent / "totes"
+GROUPS = ("dlq", "contracts")
+"""Commands that have commands of their own."""
 
 
 def _commands(document: Path) -> list[str]:
@@ -31,7 +33,7 @@ def _commands(document: Path) -> list[str]:
 
 def _verbs(words: list[str]) -> list[str]:
     """The command's name; of a group of commands both words."""
-    return words[1:3] if words[1] == "dlq" else [word for word in words[1:2] if not word.startswith("-")]
+    return words[1:3] if words[1] in GROUPS else [word for word in words[1:2] if not word.startswith("-")]
 
 
 COMMANDS = sorted({(document.name, command) for document in DOCUMENTS for command in _commands(document)})

@@ -32,7 +32,7 @@ CATALOG = {
     "columns": """
         SELECT c.relname, c.relkind, CASE WHEN c.relkind = 'v' THEN a.attnum END, a.attname,
                format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid)
-          FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+          FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
           LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
          WHERE c.relnamespace = CAST(:schema AS regnamespace)
            AND c.relname NOT LIKE '%alembic%'
