@@ -95,7 +95,7 @@ class _Place:
         """The field by its name, and by its parent's where the parent is more than the message's data."""
         names = [name for name in self.path if name != EACH]
         if not names:
-            return "each item" if self.path else "the document"
+            return "each item" if self.path else "the contract"
         if self.path[-1] == EACH:
             return f"each of {names[-1]}"
         parent = names[-2] if len(names) > 1 and names[-2] != "data" else None
@@ -218,12 +218,25 @@ def _null(old: Sequence[Schema], new: Sequence[Schema], place: _Place) -> Iterat
 
 def _alternative_by_alternative(old: Sequence[Schema], new: Sequence[Schema], place: _Place) -> Iterator[Change]:
     """One against one is told keyword by keyword; of more, each of the old ones must be within one of the new."""
-    if len(old) == len(new) == 1:
+    renamed = _named_otherwise(old, new, place)
+    if renamed is not None:
+        yield renamed
+    elif len(old) == len(new) == 1:
         yield from _keywords(old[0], new[0], place)
     elif _text(old) != _text(new):
         allowed = all(any(_contained(each, other, place) for other in new) for each in old)
         what = f"takes {_alternatives_in_words(new)} instead of {_alternatives_in_words(old)}"
         yield place.change(ChangeKind.ALTERNATIVES, what, allowed=allowed)
+
+
+def _named_otherwise(old: Sequence[Schema], new: Sequence[Schema], place: _Place) -> Change | None:
+    """Another type, as the source or the warehouse calls it: what else changed with it is not worth telling."""
+    for keyword in ("x-family", "x-sql"):
+        names = [list(dict.fromkeys(str(each.get(keyword)) for each in alternatives)) for alternatives in (old, new)]
+        if old and new and names[0] != names[1]:
+            was, is_now = (" or ".join(each) for each in names)
+            return place.change(ChangeKind.TYPE, f"changed from {was} to {is_now}", allowed=False)
+    return None
 
 
 def _contained(original: Schema, update: Schema, place: _Place) -> bool:
@@ -261,11 +274,7 @@ def _keywords(original: Schema, update: Schema, place: _Place) -> Iterator[Chang
 
 
 def _retyped(original: Schema, update: Schema, place: _Place) -> Change | None:
-    """Another type, as the source, the warehouse or JSON calls it, if nothing of the one is within the other."""
-    for keyword in ("x-family", "x-sql"):
-        old, new = original.get(keyword), update.get(keyword)
-        if old != new:
-            return place.change(ChangeKind.TYPE, f"changed from {old} to {new}", allowed=False)
+    """Another type, if nothing of the one is within the other."""
     old, new = _type(original), _type(update)
     if old == new or None in (old, new) or {old, new} == {"integer", "number"}:
         return None
@@ -282,8 +291,8 @@ def _type(schema: Schema) -> Any:
 
 def _wider_type(original: Schema, update: Schema, place: _Place) -> Iterator[Change]:
     """An integer is a number; whoever asks for no type takes any."""
-    old, new = _type(original), update.get("type")
-    if original.get("type") != new and (old != new or "type" in original):
+    old, new = _type(original), _type(update)
+    if old != new:
         what = f"changed from {_WORDS.get(old, 'anything')} to {_WORDS.get(new, 'anything')}"
         yield place.change(ChangeKind.TYPE, what, allowed=new is None or (old, new) == ("integer", "number"))
 
@@ -448,7 +457,8 @@ def _added(name: str, original: Schema, update: Schema, place: _Place) -> Change
     said = _properties(update)[name]
     sure = _contained(_within(original, "additionalProperties"), said, place)
     needed = name in _needed(update) - _needed(original)
-    how = " and is required" if needed else " with a default" if "default" in said else ""
+    though = ", though it may be null" if _contained({"type": "null"}, said, place) else ""
+    how = f" and is required{though}" if needed else " with a default" if "default" in said else ""
     doubt = "" if sure else ", where anything may have stood under that name"
     allowed = not needed and (sure or place.policy is Policy.LENIENT)
     return place.at(name).change(ChangeKind.PRESENCE, f"was added{how or doubt}", allowed=allowed)
@@ -472,10 +482,14 @@ def _new_properties(original: Schema, update: Schema) -> dict[str, Schema]:
 
 def _field(original: Schema, update: Schema, place: _Place) -> Iterator[Change]:
     """A field's default is what a reader fills in; what a document holds in its place is compared like anything."""
-    if _text(original.get("default")) != _text(update.get("default")):
-        what = f"has the default {update.get('default')} instead of {original.get('default')}"
-        yield place.change(ChangeKind.DEFAULT, what, allowed=True)
+    old, new = _default_in_words(original), _default_in_words(update)
+    if old != new:
+        yield place.change(ChangeKind.DEFAULT, f"has {new}, it had {old}", allowed=True)
     yield from _differences(original, update, place)
+
+
+def _default_in_words(schema: Schema) -> str:
+    return f"the default {_text(schema['default'])}" if "default" in schema else "no default"
 
 
 def _rules(original: Schema, update: Schema, place: _Place) -> Iterator[Change]:
@@ -501,7 +515,7 @@ def _other(original: Schema, update: Schema, place: _Place) -> Iterator[Change]:
     """Whatever else is said of it is no rule for documents, but somebody may count on it."""
     keys = {key for key in original.keys() | update.keys() if key not in _UNDERSTOOD}
     for key in sorted(key for key in keys if original.get(key) != update.get(key)):
-        what = f"has the {key.removeprefix('x-')} {update.get(key)} instead of {original.get(key)}"
+        what = f"has the {key.removeprefix('x-').replace('-', ' ')} {update.get(key)} instead of {original.get(key)}"
         yield place.change(ChangeKind.OTHER, what, allowed=False)
 
 
@@ -511,6 +525,7 @@ _UNDERSTOOD = frozenset(
         *("properties", "required", "additionalProperties"),
         *("x-family", "x-sql", "x-value", "x-secret", "x-references", "x-digits", "x-decimal-places"),
         *("x-rules", "x-columns"),
+        "x-added",  # decides a row's hash alone: check.py holds it to the columns that came
         *(bound.keyword for bound in _BOUNDS),
     }
 )

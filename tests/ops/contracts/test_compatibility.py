@@ -483,7 +483,7 @@ def _field(**keywords: Any) -> Schema:
         (
             _field(type="string", default="a"),
             _field(type="string", default="b"),
-            "field x has the default b instead of a",
+            'field x has the default "b", it had the default "a"',
             True,
         ),
         (_field(type="string", **{"x-secret": True}), _field(type="string"), "field x is secret no longer", False),
@@ -515,11 +515,11 @@ def _field(**keywords: Any) -> Schema:
             "field c took another's place in their order",
             False,
         ),
-        ({"x-key": "a"}, {"x-key": "b"}, "the document has the key b instead of a", False),
+        ({"x-key": "a"}, {"x-key": "b"}, "the contract has the key b instead of a", False),
         (
             {"type": "object", "additionalProperties": False},
             {"type": "object"},
-            "the document takes anything under other names than its own",
+            "the contract takes anything under other names than its own",
             True,
         ),
         (
