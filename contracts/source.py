@@ -177,9 +177,9 @@ class SalesOrderRow(Row):
     design_id: Int
     """The design of the bags that were sold."""
     staff_id: Int
-    """Who sold them."""
+    """The member of staff who sold the bags."""
     counterparty_id: Int
-    """Who bought them."""
+    """The company that bought the bags."""
     units_sold: Int
     """How many bags were sold."""
     unit_price: Price
@@ -202,9 +202,9 @@ class PurchaseOrderRow(Row):
     created_at: CreatedAt
     last_updated: LastUpdated
     staff_id: Int
-    """Who ordered."""
+    """The member of staff who ordered."""
     counterparty_id: Int
-    """Who supplies what was ordered."""
+    """The company that supplies what was ordered."""
     item_code: Text
     """The code of what was ordered."""
     item_quantity: Int
