@@ -2,8 +2,9 @@
 
 Invariant: what `read` gives equals what `write` took, value by value; the file's own types are those of the warehouse
 (INT32, BOOLEAN, VARCHAR, DATE, TIME, DECIMAL). The same columns always give the same bytes, so that a second delivery
-stores the object it stored before. Files of one table are also put together to larger ones (`merge`), whose rows say
-where each came from, because the name of the small file said it.
+stores the object it stored before. A file of a former contract reads as one of today's where columns went and only
+nullable ones came, which are NULL; all else that differs is refused. Files of one table are also put together to larger
+ones (`merge`), whose rows say where each came from, because the name of the small file said it.
 
 A column in memory is one array: int -> np.int32 (nullable: pandas Int32), bool -> np.bool_, text -> objects of str or
 None, date -> datetime64[D], time -> int64 microseconds since midnight, money -> int64 hundredths; the row hash int64.
@@ -32,10 +33,37 @@ Array: TypeAlias = npt.NDArray[Any] | pd.arrays.IntegerArray
 COMPRESSION = "SNAPPY"
 """Read by every Parquet reader; a page is small, so speed counts for more than the last tenth of its size."""
 _DIGITS = {"numeric(10, 2)": 10}
+_TYPES = {
+    "bool": parquet_thrift.Type.BOOLEAN,
+    "int32": parquet_thrift.Type.INT32,
+    "Int32": parquet_thrift.Type.INT32,
+    "int64": parquet_thrift.Type.INT64,
+    "object": parquet_thrift.Type.BYTE_ARRAY,
+}
+"""Storage type -> Parquet's."""
 _MOST_DIGITS = 18
 """What an int64 of hundredths holds in full; the warehouse's bare `numeric` has no limit of its own."""
+_SHOWN = 3
+"""Differences that the message of an error names."""
 ROW_GROUP_ROWS = 50_000
 """Of a merged file, at least: enough that a reader works on vectors, and some 60 MiB of a table with much text."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How values lie in a file: Parquet's type, what it stands for, digits of a DECIMAL, whether one may be NULL."""
+
+    type: int
+    mark: int | None
+    precision: int | None
+    nullable: bool
+
+    def __str__(self) -> str:
+        """As an operator reads it: `INT32 DATE`, `BYTE_ARRAY UTF8 NULL`."""
+        mark = parquet_thrift.ConvertedType._VALUES_TO_NAMES.get(self.mark)
+        digits = None if self.precision is None else f"of {self.precision} digits"
+        said = (parquet_thrift.Type._VALUES_TO_NAMES[self.type], mark, digits, "NULL" if self.nullable else None)
+        return " ".join(word for word in said if word is not None)
 
 
 @dataclass(frozen=True)
@@ -49,6 +77,12 @@ class Stored:
     mark: int | None = None
     precision: int | None = None
 
+    @property
+    def kind(self) -> Kind:
+        """What the file's schema says of it."""
+        text = parquet_thrift.ConvertedType.UTF8 if self.storage == "object" else None
+        return Kind(_TYPES[self.storage], self.mark if text is None else text, self.precision, self.nullable)
+
     def series(self, array: Array) -> pd.Series:
         """The array as fastparquet takes it; pandas' own guesses about text are kept out."""
         raw = array.astype(self.memory).view("int64") if self.memory == "datetime64[D]" else array
@@ -59,6 +93,12 @@ class Stored:
         if self.storage == "Int32":
             return pd.arrays.IntegerArray(np.zeros(rows, "int32"), np.zeros(rows, "bool"))
         return np.empty(rows, self.storage)
+
+    def nulls(self, rows: int) -> Array:
+        """What a nullable column holds where the file is of before it came."""
+        if self.storage == "Int32":
+            return pd.arrays.IntegerArray(np.zeros(rows, "int32"), np.ones(rows, "bool"))
+        return np.full(rows, None, self.storage)
 
     def loaded(self, array: Array) -> Array:
         """The array as the pipeline holds it."""
@@ -94,8 +134,9 @@ def write(table: type[StarRow], columns: Mapping[str, Array]) -> bytes:
 
 
 def read(table: type[StarRow], body: bytes) -> dict[str, Array]:
-    """The columns of a file that `write` made. Raises CorruptObject where it is cut short or another table's.
+    """The columns of a file that `write` made, as today's contract has them: what was before them reads as NULL.
 
+    Raises CorruptObject where it is cut short, another table's, or of a contract too far from today's.
     `body` must have passed its digest (ObjectStore.get): fastparquet's native code trusts what it decodes.
     """
     return _columns(_stored(table), body, table.table)
@@ -224,35 +265,54 @@ def _mark(element: Any, column: Stored) -> None:
 
 def _columns(stored: tuple[Stored, ...], body: bytes, table: str) -> dict[str, Array]:
     try:
-        return _read_columns(stored, body)
+        file = BytesIO(body)
+        parquet = ParquetFile(file, verify=True)
+        _expect(stored, parquet, table)
+        return _read_columns(stored, parquet, file)
+    except CorruptObject:
+        raise
     except Exception as exc:  # a damaged file fails anywhere inside fastparquet, in any way
         raise CorruptObject(f"Expected a Parquet file of {table}, found one that cannot be read: {exc!r}.") from exc
 
 
-def _read_columns(stored: tuple[Stored, ...], body: bytes) -> dict[str, Array]:
-    file = BytesIO(body)
-    parquet = ParquetFile(file, verify=True)
-    _expect(stored, parquet)
+def _read_columns(stored: tuple[Stored, ...], parquet: ParquetFile, file: BytesIO) -> dict[str, Array]:
+    """Each column by its name; of one that the file has not, NULL."""
     rows = sum(group.num_rows for group in parquet.row_groups)
-    arrays = {column.name: column.empty(rows) for column in stored}
+    places = {element.name: place for place, element in enumerate(parquet._schema[1:])}
+    arrays = {each.name: each.empty(rows) if each.name in places else each.nulls(rows) for each in stored}
     start = 0
     for group in parquet.row_groups:
-        for chunk, column in zip(group.columns, stored, strict=True):
-            part = arrays[column.name][start : start + group.num_rows]
-            read_col(chunk, parquet.schema, file, selfmade=True, assign=part)
+        for name in arrays.keys() & places.keys():
+            part = arrays[name][start : start + group.num_rows]
+            read_col(group.columns[places[name]], parquet.schema, file, selfmade=True, assign=part)
         start += group.num_rows
     return {column.name: column.loaded(arrays[column.name]) for column in stored}
 
 
-def _expect(stored: tuple[Stored, ...], parquet: ParquetFile) -> None:
+def _expect(stored: tuple[Stored, ...], parquet: ParquetFile, table: str) -> None:
     """Hold the schema to the contract, then clear the marks: fastparquet would make floats and wrong dates of them."""
     elements = parquet._schema[1:]
-    expected = [(column.name, column.nullable, column.mark, column.precision) for column in stored]
-    text = parquet_thrift.ConvertedType.UTF8
-    found = []
+    differs = _differences(stored, {element.name: _kind(element) for element in elements})
+    if differs:
+        raise CorruptObject(
+            f"Expected a Parquet file of {table}, found one where {', '.join(differs[:_SHOWN])}: if an earlier release "
+            "wrote it, `totes replay-archive` has its change batch transformed anew."
+        )
     for element in elements:
-        mark = None if element.converted_type == text else element.converted_type
-        found.append((element.name, element.repetition_type == 1, mark, element.precision))
-        element.converted_type = text if element.converted_type == text else None
-    if found != expected:
-        raise ValueError(f"its columns are {found}, expected {expected}")
+        text = element.converted_type == parquet_thrift.ConvertedType.UTF8
+        element.converted_type = element.converted_type if text else None
+
+
+def _differences(stored: tuple[Stored, ...], found: Mapping[str, Kind]) -> list[str]:
+    """Why a file cannot be read as such columns, in words. Rows are never read as the keys of deleted ones."""
+    wanted = {column.name: column.kind for column in stored}
+    missing = [f"{name} is missing" for name, kind in wanted.items() if name not in found and not kind.nullable]
+    others = [
+        f"{name} is {found[name]} and not {kind}" for name, kind in wanted.items() if found.get(name, kind) != kind
+    ]
+    rows = ["rows are and not their keys alone"] if ROW_HASH in found and ROW_HASH not in wanted else []
+    return missing + others + rows
+
+
+def _kind(element: Any) -> Kind:
+    return Kind(element.type, element.converted_type, element.precision, element.repetition_type == 1)

@@ -11,8 +11,22 @@ import pytest
 from fastparquet import ParquetFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import create_model
 
-from contracts.star import STAR_TABLES, DimDate, DimLocation, DimStaff, DimTransaction, FactPayment, FactSalesOrder
+from contracts.star import (
+    STAR_TABLES,
+    Date,
+    DimDate,
+    DimLocation,
+    DimStaff,
+    DimTransaction,
+    FactPayment,
+    FactSalesOrder,
+    Int,
+    Price,
+    StarRow,
+    Text,
+)
 from shared import parquet
 from shared.errors import CorruptObject
 from tests.shared.duck import view
@@ -163,15 +177,73 @@ def test_what_is_no_parquet_is_refused():
 
 @pytest.mark.parametrize("other", [DimDate, DimTransaction, FactPayment, FactSalesOrder])
 def test_another_table_s_file_is_refused(other):
-    with pytest.raises(CorruptObject, match="its columns are"):
+    with pytest.raises(CorruptObject, match=f"{other.key} is missing"):
         parquet.read(other, BODY)
 
 
 def test_rows_and_keys_are_not_taken_for_each_other():
-    with pytest.raises(CorruptObject):
+    with pytest.raises(CorruptObject, match="rows are and not their keys alone"):
         parquet.read_keys(DimStaff, BODY)
-    with pytest.raises(CorruptObject):
+    with pytest.raises(CorruptObject, match="first_name is missing, last_name is missing, department_name is missing:"):
         parquet.read(DimStaff, parquet.write_keys(DimStaff, np.array([1], "int32")))
+
+
+def contract(table, names=(), **changed):
+    """The table's contract with the columns of those names alone, and others' types changed or new."""
+    kept = {name: table.model_fields[name].rebuild_annotation() for name in names or table.model_fields}
+    made = create_model(table.__name__, __base__=StarRow, **{**kept, **changed})
+    made.table, made.key, made.record_id = table.table, table.key, table.record_id
+    return made
+
+
+@pytest.mark.parametrize("table", STAR_TABLES, ids=lambda table: table.table)
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_a_file_of_another_contract_reads_as_today_s_where_columns_went_and_nullable_ones_came(table, data):
+    columns = data.draw(tables(table))
+    names = data.draw(st.permutations(list(table.model_fields)))
+    kept = names[: data.draw(st.integers(1, len(names)))]
+    today = contract(table, kept, new_number=Int | None, new_text=Text | None)
+
+    found = parquet.read(today, parquet.write(table, columns))
+
+    rows = len(columns[parquet.ROW_HASH])
+    assert list(found) == [*kept, "new_number", "new_text", parquet.ROW_HASH]
+    assert [name for name in (*kept, parquet.ROW_HASH) if not equal(found[name], columns[name])] == []
+    assert equal(found["new_number"], pd.array([None] * rows, "Int32"))
+    assert equal(found["new_text"], np.full(rows, None, "object"))
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_rows_read_under_another_contract_and_written_are_what_another_reader_sees_of_them(data, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp()
+    body = parquet.write(DimLocation, data.draw(tables(DimLocation)))
+    today = contract(DimLocation, ["postal_code", "district", "location_id"], remark=Text | None, floor=Int | None)
+
+    seen = view(parquet.write(today, parquet.read(today, body)), folder)
+
+    plain = view(body, folder)
+    for name in ("postal_code", "district", "location_id", parquet.ROW_HASH):
+        assert seen.column(name) == plain.column(name)
+    assert {*seen.column("remark"), *seen.column("floor")} <= {None}
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"salary": Int}, "salary is missing"),
+        ({"first_name": Text | None}, "first_name is BYTE_ARRAY UTF8 and not BYTE_ARRAY UTF8 NULL"),
+        ({"first_name": Int}, "first_name is BYTE_ARRAY UTF8 and not INT32"),
+        ({"staff_id": Text}, "staff_id is INT32 and not BYTE_ARRAY UTF8"),
+        ({"staff_id": Date}, "staff_id is INT32 and not INT32 DATE"),
+        ({"staff_id": Price}, "staff_id is INT32 and not INT64 DECIMAL of 10 digits"),
+        ({"staff_id": Int | None}, "staff_id is INT32 and not INT32 NULL"),
+    ],
+)
+def test_a_file_of_a_contract_too_far_from_today_s_is_refused_and_how_to_build_it_anew_is_said(changed, why):
+    with pytest.raises(CorruptObject, match=f"dim_staff, found one where {why}: .*`totes replay-archive`"):
+        parquet.read(contract(DimStaff, **changed), BODY)
 
 
 def origin(number):
