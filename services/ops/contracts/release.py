@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.star import STAR_TABLES
+from services.ops.contracts import documents
 from services.ops.contracts.accepted import accept, accepted
 from services.ops.contracts.check import Standing, State, how_to_raise, standings
 from services.ops.contracts.migration import Change, skeleton
@@ -19,26 +20,27 @@ from shared.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Released:
-    """What a release did: titles with their new version, files written, and what is left to finish by hand."""
+    """What a release did: titles with their new version, files that changed, and what is left to finish by hand."""
 
     contracts: tuple[str, ...]
     files: tuple[Path, ...]
     migration: tuple[Path, ...]
 
 
-def release(root: Path, *, reason: str | None = None) -> Released:
-    """Release all that is new. `reason` accepts what would break somebody.
+def release(root: Path, *, reason: str | None = None, contracts: Sequence[Published] | None = None) -> Released:
+    """Release what is new of the contracts (the code's own unless given); `reason` accepts what would break somebody.
 
     Raises ConfigurationError where a model changed without a new version, or a break is not accepted.
     """
     registry = Registry(root / "contracts" / FOLDER.name)
-    found = standings(registry, today())
+    found = standings(registry, today() if contracts is None else contracts)
     new = [each for each in found if each.state is State.UNRELEASED]
     _refuse(found, new, registry.folder, reason)
     migration = _write(root, skeleton(_changes(registry, new)))
-    files = [path for each in new for path in registry.add(each.today)]
+    schemas = [path for each in new for path in registry.add(each.today)]
+    made = [root / path for path in documents.write(root)]
     titles = tuple(f"{each.today.title} v{each.today.version}" for each in new)
-    return Released(titles, tuple(files), migration)
+    return Released(titles, (*schemas, *made), migration)
 
 
 def _refuse(found: Iterable[Standing], new: Iterable[Standing], folder: Path, reason: str | None) -> None:

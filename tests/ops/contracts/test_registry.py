@@ -80,7 +80,7 @@ def test_another_content_under_a_released_version_is_refused(tmp_path: Path):
     Registry(tmp_path).add(one)
     other = Published(one.kind, one.name, one.version, {**one.written, "required": []}, one.read)
 
-    with pytest.raises(ConfigurationError, match="Expected a new version of source[.]payment"):
+    with pytest.raises(ConfigurationError, match=r"Expected a new version of source[.]payment"):
         Registry(tmp_path).add(other)
 
 
