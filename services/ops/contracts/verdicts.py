@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.ops.contracts.compatibility import Change, ChangeKind, compare
+from services.ops.contracts.changes import Change, ChangeKind
+from services.ops.contracts.compatibility import compare
 from services.ops.contracts.published import Kind, Published
 
 

@@ -28,7 +28,7 @@ from contracts.messages import (
 )
 from contracts.source import Row
 from contracts.star import StarRow
-from services.ops.contracts.published import MESSAGES, Published, steps, today
+from services.ops.contracts.published import MESSAGES, Kind, Published, steps, today
 from services.ops.contracts.verdicts import Direction, Severity, Verdict, judge
 
 BACKWARD, FORWARD = Direction
@@ -43,7 +43,15 @@ class Models:
     messages: Mapping[str, type[CloudEvent]]
 
     def published(self, title: str) -> Published:
-        return next(each for each in today(self.feeds, self.messages) if each.title == title)
+        """One contract, from the models it is made of alone: making all of them takes a while."""
+        kind, _, name = title.partition(".")
+        feeds = {
+            feed.name: feed
+            for feed in self.feeds.values()
+            if name == (feed.name if kind == Kind.SOURCE or feed.star is None else feed.star.table)
+        }
+        messages = {name: self.messages[name]} if kind == Kind.MESSAGE else {}
+        return next(each for each in today(feeds, messages) if each.title == title)
 
     def steps(self, title: str) -> frozenset[int]:
         return steps(title, self.feeds, self.messages)

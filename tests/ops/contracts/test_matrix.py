@@ -5,7 +5,8 @@ Source: https://github.com/confluentinc/schema-registry/pull/4292, which tells a
 
 import pytest
 
-from services.ops.contracts.compatibility import Policy, compare
+from services.ops.contracts.changes import Policy
+from services.ops.contracts.compatibility import compare
 from services.ops.contracts.published import Schema
 
 BACKWARD = """
