@@ -104,9 +104,11 @@ def of_table(table: type[StarRow], found: Relation | None, place: str) -> Iterat
 
 
 def lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """A paragraph for each contract that has findings, the worst of each first."""
+    """A paragraph for each contract that has findings, the worst of each first; a sentence where none has any."""
     rank = [Verdict.FAIL, Verdict.WARN, Verdict.NOTE, Verdict.OK]
     ordered = sorted(findings, key=lambda one: (one.check, rank.index(one.verdict)))
+    if not ordered:
+        yield "Everything is as the contracts say."
     for check, group in groupby(ordered, key=lambda one: one.check):
         yield check
         yield from (f"  {one.verdict}: {' '.join(filter(None, (one.found, one.cure)))}" for one in group)

@@ -137,9 +137,9 @@ SOURCE_DEVIATIONS = {
               f"A row with NULL there will be quarantined: restore NOT NULL, or let it be NULL and {RELEASE}")],
     ),
     "NULL in a joined table is told of the contract that forbids it": (
-        "ALTER TABLE department ALTER department_name DROP NOT NULL",
+        "ALTER TABLE department ALTER last_updated DROP NOT NULL",
         [warn("source.department",
-              "Expected the column public.department.department_name to be NOT NULL and found that it may be NULL.",
+              "Expected the column public.department.last_updated to be NOT NULL and found that it may be NULL.",
               f"A row with NULL there will be quarantined: restore NOT NULL, or let it be NULL and {RELEASE}")],
     ),
     "no primary key": (
@@ -153,6 +153,7 @@ SOURCE_DEVIATIONS = {
               "Expected the primary key of public.payment to be payment_id and found payment_id, paid.",
               "Two rows of one key would pass for versions of one: restore it, or name the key there is in FEEDS.")],
     ),
+    "a unique index is no primary key": ("CREATE UNIQUE INDEX ON design (file_name)", []),
     "a column nobody reads": (
         "ALTER TABLE design ADD COLUMN colour text",
         [note("source.design", "No contract reads the column public.design.colour.", f"To read it, {RELEASE}")],
@@ -370,6 +371,10 @@ def test_findings_are_told_by_contract_the_worst_first() -> None:
         "  fail: Gone. Restore.",
         "  note: New. Look.",
     ]
+
+
+def test_that_there_are_no_findings_is_said() -> None:
+    assert list(lines(())) == ["Everything is as the contracts say."]
 
 
 def generated(table: type[StarRow]) -> Relation:
