@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -14,16 +16,16 @@ from pydantic import BaseModel
 
 from contracts import columnar, messages
 from contracts.feeds import FEEDS, Feed
-from contracts.fields import Int, Text
+from contracts.fields import AsText, Family, Int, Text
 from contracts.source import Row
-from contracts.star import STAR_TABLES, Kind, StarRow
+from contracts.star import STAR_TABLES, Kind, Sql, StarRow
 from services.loader import ddl
 from services.ops.contracts.documents import own
 from services.ops.contracts.documents.columns import TODAY, Models, made_into
 from services.ops.contracts.documents.dictionary import dictionary
-from services.ops.contracts.documents.lineage import Change, origins
+from services.ops.contracts.documents.lineage import MARKS, Change, origins
 from services.ops.contracts.documents.meanings import constants, meanings, sentence
-from services.ops.contracts.documents.values import value
+from services.ops.contracts.documents.values import LOGICAL, value
 from services.transform.star import BUILDERS, UNKNOWN
 from shared import parking
 from shared.errors import ConfigurationError
@@ -86,6 +88,36 @@ def test_a_column_whose_meaning_is_written_nowhere_is_refused_by_name() -> None:
 
     with pytest.raises(ConfigurationError, match="what size means, found none in ShoeRow"):
         Models({"shoe": feed}, ()).source_columns(feed)
+
+
+def test_a_star_table_that_nothing_builds_is_refused_by_name() -> None:
+    class DimShoe(StarRow):
+        """A shoe."""
+
+        table = "dim_shoe"
+        key = "currency_id"
+
+        currency_id: Annotated[int, Sql("int")]
+
+    feed = replace(FEEDS["currency"], star=DimShoe)
+
+    with pytest.raises(ConfigurationError, match="a function that builds dim_shoe, found none"):
+        origins(feed)
+
+
+def test_a_field_of_a_type_that_no_document_knows_is_refused_by_name() -> None:
+    class ShoeRow(Row):
+        """A row of `shoe`."""
+
+        shoe_id: Annotated[UUID, AsText(Family.TEXT)]
+
+    with pytest.raises(ConfigurationError, match=r"type of ShoeRow.shoe_id, found UUID"):
+        value(ShoeRow, "shoe_id")
+
+
+def test_every_type_that_may_be_documented_has_marks_to_trace_it_by() -> None:
+    assert set(MARKS) == set(LOGICAL)
+    assert all(usual != other and type(usual) is type(other) is kind for kind, (usual, other) in MARKS.items())
 
 
 def test_a_meaning_is_one_line_stands_below_its_field_or_below_the_name_that_annotates_it() -> None:

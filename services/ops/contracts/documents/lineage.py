@@ -17,6 +17,7 @@ from contracts.feeds import Feed
 from contracts.star import Column, StarRow
 from services.ops.contracts.documents.values import value
 from services.transform.star import BUILDERS, UNKNOWN
+from shared.errors import ConfigurationError
 
 SourceRow = Mapping[str, Any]
 MARKS: Mapping[type, tuple[Any, Any]] = {
@@ -25,6 +26,7 @@ MARKS: Mapping[type, tuple[Any, Any]] = {
     bool: (False, True),
     Decimal: (Decimal("1.50"), Decimal("2.25")),
     date: (date(2024, 2, 29), date(2025, 3, 1)),
+    time: (time(1, 2, 3), time(4, 5, 6)),
     datetime: (datetime(2024, 2, 29, 1, 2, 3), datetime(2025, 3, 1, 4, 5, 6)),  # noqa: DTZ001 - the source has no zone
 }
 """Two values of every type that a source column may hold, different in all their parts."""
@@ -55,7 +57,7 @@ class Origin:
 
 @cache
 def origins(feed: Feed) -> Mapping[str, Origin]:
-    """Star column -> its origin. Raises KeyError for a feed without a builder, or for a type without marks."""
+    """Star column -> its origin. Raises ConfigurationError for a star table that nothing builds."""
     if feed.star is None:
         return {}
     usual, usually = _usual(feed), _built(feed.star, _usual(feed))
@@ -66,7 +68,7 @@ def origins(feed: Feed) -> Mapping[str, Origin]:
             if other[column] != usually[column]:
                 found.setdefault(column, []).append(name)
     columns = {column.name: column for column in feed.star.columns()}
-    return {name: _origin(feed, columns[name], tuple(made_from)) for name, made_from in found.items()}
+    return {name: _origin(feed, columns[name], tuple(made)) for name, made in found.items() if name in columns}
 
 
 def _origin(feed: Feed, column: Column, made_from: tuple[str, ...]) -> Origin:
@@ -92,6 +94,10 @@ def _unknowns(feed: Feed, column: Column, made_from: tuple[str, ...]) -> Iterato
 
 def _built(star: type[StarRow], row: SourceRow) -> dict[str, Any]:
     """The star row that is made of one source row."""
+    if star.table not in BUILDERS:
+        raise ConfigurationError(
+            f"Expected a function that builds {star.table}, found none: write it into services/transform/star.py."
+        )
     columns = BUILDERS[star.table]({name: [held] for name, held in row.items()})
     return {name: values.tolist()[0] for name, values in columns.items()}
 

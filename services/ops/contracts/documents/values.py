@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from contracts import columnar
 from contracts.source import Row
+from shared.errors import ConfigurationError
 
 LOGICAL: Mapping[type, str] = {
     int: "integer",
@@ -36,13 +37,18 @@ class Value:
 
     @property
     def logical(self) -> str:
-        """Raises KeyError for a type that has no logical one yet."""
+        """As the Open Data Contract Standard has it."""
         return LOGICAL[self.python]
 
 
 def value(model: type[Row], field: str) -> Value:
-    """What a field's text is parsed into."""
+    """What a field's text is parsed into. Raises ConfigurationError for a type that has no line in LOGICAL."""
     python = _bare(model.model_fields[field].annotation)
+    if python not in LOGICAL:
+        raise ConfigurationError(
+            f"Expected one of {', '.join(each.__name__ for each in LOGICAL)} as the type of {model.__name__}.{field}, "
+            f"found {python.__name__}: give it a line in LOGICAL of {__name__}, and two values in MARKS of lineage."
+        )
     options = _said(model)[field]["x-value"]
     family = str(columnar.family(model, field))
     if python is Decimal:
