@@ -145,7 +145,7 @@ def table(feed: str, *, without: Sequence[str] = (), record_id: str | None = Non
     def change(models: Models) -> Models:
         model = models.feeds[feed].star
         assert model is not None
-        said = {"table": model.table, "key": model.key, "record_id": record_id or model.record_id}
+        said = {"table": model.table, "key": model.key, "record_id": record_id or model.record_id, "added": model.added}
         base = type(model.__name__, (StarRow,), said)
         return _with_feed(models, replace(models.feeds[feed], star=_edited(model, base, without=without, **types)))
 

@@ -590,13 +590,11 @@ def test_a_keyword_beside_a_reference_adds_to_what_is_referred_to():
 
 
 def test_what_is_additional_to_a_part_is_not_told_by_the_properties_beside_the_reference_to_it():
-    closed = {"Empty": {"additionalProperties": False}}
-    original = {"$defs": closed, "properties": {"x": {"type": "object", "properties": {"a": {"type": "integer"}}}}}
-    update = {"$defs": closed, "properties": {"x": {"$ref": "#/$defs/Empty", "properties": {"a": {"type": "integer"}}}}}
+    fields = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    original = {**fields, "additionalProperties": False}
+    update = {**fields, "$ref": "#/$defs/Empty", "$defs": {"Empty": {"additionalProperties": False}}}
 
-    assert _refused(
-        {"properties": {"a": original["properties"]["x"]}}, {**update, "properties": {"a": update["properties"]["x"]}}
-    )
+    assert {"a": 1} in _refused(original, update)
     assert not _allows(original, update)
 
 
