@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.star import STAR_TABLES
-from services.ops.contracts import documents
+from services.ops.contracts import documents, golden
 from services.ops.contracts.accepted import accept, accepted
 from services.ops.contracts.check import Standing, State, how_to_raise, standings
 from services.ops.contracts.migration import Change, skeleton
 from services.ops.contracts.published import Kind, Published, today
 from services.ops.contracts.registry import FOLDER, Registry
 from shared.errors import ConfigurationError
+
+GOLDEN = Path("tests/contracts/golden")
+"""Where the golden files lie in the project."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,13 @@ def release(root: Path, *, reason: str | None = None, contracts: Sequence[Publis
     found = standings(registry, today() if contracts is None else contracts)
     new = [each for each in found if each.state is State.UNRELEASED]
     _refuse(found, new, registry.folder, reason)
-    migration = _write(root, skeleton(_changes(registry, new)))
+    texts = skeleton(_changes(registry, new))
+    migration = _write(root, {path: text.encode() for path, text in texts.items()})
     schemas = [path for each in new for path in registry.add(each.today)]
+    kept = [path for each in new for path in _write(root / GOLDEN, golden.make(each.today))]
     made = [root / path for path in documents.write(root)]
     titles = tuple(f"{each.today.title} v{each.today.version}" for each in new)
-    return Released(titles, (*schemas, *made), migration)
+    return Released(titles, (*schemas, *kept, *made), migration)
 
 
 def _refuse(found: Iterable[Standing], new: Iterable[Standing], folder: Path, reason: str | None) -> None:
@@ -80,7 +85,8 @@ def _differs(registry: Registry, star: Published) -> bool:
     return former is None or {**former, "$id": ""} != {**star.written, "$id": ""}
 
 
-def _write(root: Path, files: Mapping[Path, str]) -> tuple[Path, ...]:
-    for path, text in files.items():
-        (root / path).write_text(text, encoding="utf-8")
+def _write(root: Path, files: Mapping[Path, bytes]) -> tuple[Path, ...]:
+    for path, body in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(body)
     return tuple(root / path for path in files)

@@ -12,11 +12,10 @@ from services.ops.contracts.accepted import accepted
 from services.ops.contracts.check import Standing, sentences, standings
 from services.ops.contracts.published import today
 from services.ops.contracts.registry import FOLDER, Registry
+from services.ops.contracts.release import GOLDEN
 from services.ops.contracts.verdicts import Severity
 from services.ops.contracts.world import lines
 from services.ops.doctor.findings import Finding, Verdict
-
-GOLDEN = Path("tests/contracts/golden")
 
 
 @dataclass(frozen=True)
