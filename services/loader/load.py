@@ -3,8 +3,8 @@
 Invariant: a load batch is in exactly one committed transaction. A second delivery finds its id in `_load_batch` and
 does nothing, with two exceptions that are merged again: a repair or replay, which changes nothing unless the star rows
 were damaged since or more rows pass their contract by now, and a batch that another reader made of the same snapshot a
-moment earlier (its id is the same, its clock is not). A captured page that a repair was equal to changes no row and counts
-as captured. Batches in any order end in the same tables.
+moment earlier (its id is the same, its clock is not). A captured page that a repair was equal to changes no row and
+counts as captured. Batches in any order end in the same tables.
 """
 
 from collections.abc import Mapping, Sequence
