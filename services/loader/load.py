@@ -3,7 +3,8 @@
 Invariant: a load batch is in exactly one committed transaction. A second delivery finds its id in `_load_batch` and
 does nothing, with two exceptions that are merged again: a repair or replay, which changes nothing unless the star rows
 were damaged since or more rows pass their contract by now, and a batch that another reader made of the same snapshot a
-moment earlier (its id is the same, its clock is not). Batches in any order end in the same tables.
+moment earlier (its id is the same, its clock is not). A captured page that a repair was equal to changes no row and
+counts as captured. Batches in any order end in the same tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,7 +60,7 @@ def _load(connection: Connection, table: type[StarRow], loads: Sequence[Load]) -
     versions = _merge(connection, table, rows, repairs=repairs) if rows else 0
     for item in new:
         _keep(connection, item.batch.id, item.batch.data)
-    prove(connection, {item.batch.data.feed for item in new})
+    prove(connection, {item.batch.data.feed for item in new} | _captured(connection, loads, new))
     return Report(tuple(load.batch.id for load in new), tuple(sorted(there)), rows, versions)
 
 
@@ -78,6 +79,18 @@ def sort_out(loads: Sequence[Load], there: Mapping[str, datetime]) -> tuple[list
 
 def _is_repair(load: Load) -> bool:
     return load.batch.data.origin in (Origin.REPAIR, Origin.REPLAY)
+
+
+def _captured(connection: Connection, loads: Sequence[Load], new: Sequence[Load]) -> set[str]:
+    """Let captured pages count whose id a repair of the same snapshot had before them; their feeds.
+
+    The source was quiet between the two: number, position and rows are equal, so that the page itself is never new.
+    """
+    known = {load.batch.id: load.batch.data for load in loads if load.batch.data.origin.captured and load not in new}
+    if not known:
+        return set()
+    origins = [data.origin.value for data in known.values()]
+    return {feed for (feed,) in rows_of(connection, _CAPTURED, ids=list(known), origins=origins)}
 
 
 def _merge(connection: Connection, table: type[StarRow], rows: int, *, repairs: bool) -> int:
@@ -133,6 +146,12 @@ INSERT INTO _load_batch (id, change_batch, feed, star_table, operation, origin, 
                          since, as_of, rows, quarantined, object_key, loaded_at)
 VALUES (:id, :change_batch, :feed, :star_table, :operation, :origin, :generation, :revision, :contract, :page,
         :since, :as_of, :rows, :quarantined, :object_key, clock_timestamp())"""
+_CAPTURED = """
+-- A page counts as loaded by whoever captured it, although a repair brought the same rows under its number.
+UPDATE _load_batch b SET origin = c.origin
+  FROM unnest(CAST(:ids AS text[]), CAST(:origins AS text[])) c (id, origin)
+ WHERE b.id = c.id AND b.origin IN ('repair', 'replay')
+RETURNING b.feed"""
 _KEEP_FEED = """
 -- Totals grow; the time zone is that of the newest snapshot, whatever order the batches come in.
 INSERT INTO _feed AS kept (feed, star_table, time_zone, generation, revision, as_of, last_loaded,

@@ -13,6 +13,8 @@ from tests.attack.site import CHANGES, LOADS, SCAN_SECONDS, SMALL, Site
 from tests.attack.trial import Ground, Verdict
 from tests.attack.writers import Change, Verb
 
+pytestmark = pytest.mark.no_cover
+
 WAYS = [(mode, after) for mode in Mode for after in (False, True)]
 FULL = os.environ.get("TOTES_ATTACK") == "full"
 EVERY = 1 if FULL else len(WAYS)

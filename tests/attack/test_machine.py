@@ -2,8 +2,12 @@
 
 from collections import Counter
 
+import pytest
+
 from tests.attack.campaign import attack
 from tests.attack.trial import Ground
+
+pytestmark = pytest.mark.no_cover
 
 EXAMPLES, STEPS = 60, 20
 

@@ -211,6 +211,7 @@ EVERY = 1 if os.environ.get("TOTES_ATTACK") == "full" else len(WAYS)
 """Each call fails in all ways, or, to be quick, in one of them in turn."""
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("way", range(len(WAYS)), ids=["killed before", "killed after", "lost before", "lost after"])
 def test_whichever_call_fails_every_row_is_there_once_and_the_next_run_finishes(
     tmp_path: Path, groups_of_two: None, way: int
@@ -264,6 +265,7 @@ FILES = st.lists(
 FIRST, SECOND, ARRIVAL, LOOK = range(4)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=60, deadline=None)
 @given(files=FILES, at_first=st.integers(0, 9), choices=st.lists(st.sampled_from([0, 0, 1, 1, 2, 3]), max_size=90))
 def test_two_compactors_at_once_and_files_that_come_meanwhile_never_hide_or_double_a_row(
@@ -292,6 +294,7 @@ def test_two_compactors_at_once_and_files_that_come_meanwhile_never_hide_or_doub
     assert all(key.startswith(COMPACTED) for key in site.files())
 
 
+@pytest.mark.no_cover
 @settings(max_examples=40, deadline=None)
 @given(files=FILES, at_call=st.integers(1, 6), late=st.booleans())
 def test_a_reader_that_a_compaction_overtakes_reads_every_row_of_its_beginning_once(
@@ -317,6 +320,7 @@ def test_a_reader_that_a_compaction_overtakes_reads_every_row_of_its_beginning_o
         assert before[operation] <= found <= site.expected(operation)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=30, deadline=None)
 @given(rounds=st.lists(FILES, min_size=1, max_size=4), data=st.data())
 def test_whatever_arrives_between_runs_and_wherever_one_dies_the_rows_are_there_once(

@@ -113,6 +113,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 """
 
 
+@pytest.mark.no_cover
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
 def test_the_largest_files_of_the_busiest_day_stay_below_256_mib():
     finished = subprocess.run([sys.executable, "-c", COMPACT_LARGEST], check=False, capture_output=True, text=True)

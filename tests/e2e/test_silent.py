@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.test_embedded import Stack, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("silent")]
+pytestmark = pytest.mark.slow
 INTERVAL_SECONDS = 60
 LONGEST_SECONDS = INTERVAL_SECONDS + 30
 """One interval, the reconciler's second look, and the way to the warehouse on a busy machine."""

@@ -9,6 +9,8 @@ from tests.late_commits.experiment import run
 from tests.late_commits.writers import DEFAULT_SECONDS, QUICK, TIGHT_SECONDS, VARIANTS
 from tests.trouble.servers import SourceServer, new_server
 
+pytestmark = pytest.mark.no_cover
+
 SECONDS = 1.2
 MARGINS = [DEFAULT_SECONDS, TIGHT_SECONDS]
 """The default hides in a run of a second what the look back does; the small one shows it."""

@@ -1,7 +1,6 @@
 """A migrated warehouse, seen by its owner, its loader and its analyst; and a connection that fails on request."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +13,7 @@ from contracts.star import StarRow
 from services.loader.load import Report, load
 from services.loader.migrate import migrate
 from services.loader.warehouse import Warehouse
-from tests.conftest import Server, open_connection
+from tests.conftest import Databases, NewDatabase, Server, open_connection
 from tests.loader.rows import Made
 
 LOADER = "totes_loader"
@@ -112,22 +111,25 @@ def roles(server: Server) -> None:
             connection.run(f"CREATE ROLE {role} LOGIN")
 
 
+@pytest.fixture(scope="session")
+def star_template(roles: None, databases: Databases) -> str:
+    """A migrated warehouse that each test copies."""
+    name = databases.make("star_template")
+    migrate(databases.server.dsn(name), SCHEMA, loader_role=LOADER, analyst_role=ANALYST)
+    return name
+
+
 @pytest.fixture
-def star(roles: None, new_database: Callable[[str], str]) -> Iterator[Star]:
+def star(star_template: str, new_database: NewDatabase) -> Iterator[Star]:
     """A migrated warehouse of its own."""
-    found = Star(new_database("star"))
-    migrate(found.owner_dsn, SCHEMA, loader_role=LOADER, analyst_role=ANALYST)
+    found = Star(new_database("star", star_template))
     yield found
     found.close()
 
 
 @pytest.fixture(scope="session")
-def common_star(roles: None, server: Server) -> Iterator[Star]:
+def common_star(star_template: str, databases: Databases) -> Iterator[Star]:
     """One migrated warehouse for tests that keep apart by the keys they use."""
-    name = f"common_star_{os.getpid()}"
-    with server.connect() as connection:
-        connection.run(f"CREATE DATABASE {name}")
-    found = Star(server.dsn(name))
-    migrate(found.owner_dsn, SCHEMA, loader_role=LOADER, analyst_role=ANALYST)
+    found = Star(databases.server.dsn(databases.make("common_star", star_template)))
     yield found
     found.close()

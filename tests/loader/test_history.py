@@ -148,6 +148,7 @@ def facts(common_star: Star) -> Facts:
     return Facts(common_star)
 
 
+@pytest.mark.no_cover
 @given(deliveries())
 @EXAMPLES
 def test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_history(facts: Facts, told: Any) -> None:
@@ -162,6 +163,7 @@ def test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_hist
     assert facts.current(first) == [[key, content] for key, _, content, _, end, _ in expected if end is None]
 
 
+@pytest.mark.no_cover
 @given(deliveries(), st.lists(st.sampled_from(KEYS), max_size=2))
 @EXAMPLES
 def test_any_order_repetition_and_grouping_ends_in_the_same_member(

@@ -145,6 +145,7 @@ def calls_of(star: Star, made: list[Made]) -> int:
     return counting.calls
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("after", [False, True], ids=["before the server heard of it", "after the server did it"])
 def test_a_crash_at_any_sql_call_leaves_all_or_nothing_and_redelivery_loads(star: Star, after: bool) -> None:
     """The last call is COMMIT: after it everything is there, and redelivery finds that out."""

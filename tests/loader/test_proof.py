@@ -19,6 +19,7 @@ from tests.loader.rows import AS_OF, STAFF, Made, at, changed
 from tests.loader.test_rivals import wait_until_it_waits
 
 MIGRATIONS = Path("services/loader/migrations/versions")
+MOMENT = timedelta(seconds=1)
 DESIGN = {"design_id": 1, "design_name": "Wooden", "file_location": "/usr", "file_name": "a.json"}
 
 
@@ -58,6 +59,40 @@ def proven(star: Star, feed: str = "staff") -> tuple[int, datetime | None] | Non
 
 def test_a_feed_is_complete_as_of_the_newest_heartbeat_whose_pages_are_all_loaded(star: Star):
     deliver(star, page(0), page(1), beat(2, minute=5))
+
+    assert proven(star) == (2, clock(5))
+
+
+def repair_of(made: Made) -> Made:
+    """A repair that a quiet source made equal to a page: number, position and rows, and so the id."""
+    data = made.batch.data.model_copy(update={"origin": Origin.REPAIR, "as_of": made.batch.data.as_of - MOMENT})
+    return replace(made, batch=LoadBatch.of(data))
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one delivery", "one after the other"])
+@pytest.mark.parametrize("again", [True, False], ids=["and again", "once"])
+def test_a_page_that_a_repair_had_the_id_of_counts_once_it_is_captured(star: Star, together: bool, again: bool):
+    repair, captured = repair_of(page(1)), page(1)
+    deliver(star, page(0), beat(2, minute=5), repair)
+    before = proven(star)
+
+    sent = [repair, captured] if together else [captured]
+    for _ in range(1 + again):
+        warehouse = star.warehouse()
+        load_all(warehouse, *sent)
+        warehouse.close()
+        deliver(star, repair)
+
+    assert repair.batch.id == captured.batch.id
+    assert before == (1, None)
+    assert proven(star) == (2, clock(5))
+
+
+def test_a_repair_and_its_equal_page_in_the_first_delivery_count_as_the_page(star: Star):
+    deliver(star, page(0), beat(2, minute=5))
+    warehouse = star.warehouse()
+    load_all(warehouse, repair_of(page(1)), page(1))
+    warehouse.close()
 
     assert proven(star) == (2, clock(5))
 
@@ -188,6 +223,7 @@ def expected(sent: Sequence[Made | Heartbeat]) -> tuple[int, datetime | None]:
     return first, max((one.as_of for one in said), default=None)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_order_and_repetition_of_pages_and_heartbeats_proves_the_same_and_never_too_much(

@@ -395,6 +395,7 @@ def pages(batches: list[Batch]) -> set[int]:
     return {batch.data["page"] for batch in batches}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("after", [False, True], ids=["before it takes effect", "after it took effect"])
 def test_deletions_survive_a_failure_at_any_call_or_are_left_to_the_reconciler(bench: Bench, after: bool):
     """An heir knows no keys: it tells what was stored, and nothing that was not gone is ever told."""
@@ -460,6 +461,7 @@ RELOAD = (
 )
 
 
+@pytest.mark.no_cover
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=5, max_size=40))
 def test_after_each_scan_what_was_sent_is_what_the_source_holds(bench: Bench, steps: list[tuple]):

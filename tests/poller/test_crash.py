@@ -43,6 +43,7 @@ MOST_CALLS = 80
 """More than a run makes; the loop below ends as soon as a run makes fewer calls than the one that was to fail."""
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("after", [False, True], ids=["before it takes effect", "after it took effect"])
 def test_a_bulk_change_survives_a_failure_at_any_call(bench: Bench, after: bool):
     seed(bench)

@@ -1,10 +1,8 @@
 """A whole pipeline on a real totesys, a real warehouse and an emulated AWS, moved stage by stage by the test."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import count
 from typing import Any
 
 import pytest
@@ -27,39 +25,32 @@ from shared.queues import Queue
 from shared.settings import Settings
 from shared.telemetry import logger
 from shared.totesys.session import Source
-from tests.conftest import Aws, Server, open_connection
+from tests.conftest import Aws, Databases, NewDatabase, open_connection
 from tests.conftest import Source as Totesys
 from tests.poller.archived import objects
 from tests.poller.conftest import Bench
 
 LOADER = "totes_reconciled_loader"
 SCHEMA = "warehouse"
-_numbers = count()
 
 
 @pytest.fixture(scope="session")
-def template(server: Server) -> str:
+def template(databases: Databases) -> str:
     """A migrated warehouse that each test copies; the copies come and go, this one stays with the server.
 
     Another suite that borrows this fixture has a template of its own on the same server, and the same loader.
     """
-    name = f"star_template_{os.getpid()}_{next(_numbers)}"
-    with server.connect() as connection:
+    name = databases.make("star_template")
+    with databases.server.connect() as connection:
         if not connection.run("SELECT FROM pg_roles WHERE rolname = :name", name=LOADER):
             connection.run(f"CREATE ROLE {LOADER} LOGIN")
-        connection.run(f"CREATE DATABASE {name}")
-    migrate(server.dsn(name), SCHEMA, loader_role=LOADER, analyst_role=None)
+    migrate(databases.server.dsn(name), SCHEMA, loader_role=LOADER, analyst_role=None)
     return name
 
 
 @pytest.fixture
-def warehouse_dsn(server: Server, template: str) -> Iterator[str]:
-    name = f"star_{os.getpid()}_{next(_numbers)}"
-    with server.connect() as connection:
-        connection.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-    yield server.dsn(name)
-    with server.connect() as connection:
-        connection.run(f"DROP DATABASE {name} WITH (FORCE)")
+def warehouse_dsn(new_database: NewDatabase, template: str) -> str:
+    return new_database("star", template)
 
 
 @dataclass

@@ -240,6 +240,7 @@ def test_repairs_never_undo_what_a_later_poll_brought_first(pipeline: Pipeline):
     assert sent(pipeline.reconcile()) == NOTHING_SENT
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("after", [False, True], ids=["before it takes effect", "after it took effect"])
 def test_a_run_that_dies_at_any_call_to_store_or_queue_is_mended_by_the_next(pipeline: Pipeline, after: bool):
     for fail_at in range(1, 20):
@@ -261,6 +262,7 @@ def test_a_run_that_dies_at_any_call_to_store_or_queue_is_mended_by_the_next(pip
     assert fail_at == 8, "three objects, three messages and the progress, and then a run in which nothing fails"
 
 
+@pytest.mark.no_cover
 def test_a_database_lost_at_any_statement_loses_no_repair(pipeline: Pipeline):
     pipeline.source(DRIFT)
     fail_at, lost = 1, True

@@ -237,6 +237,7 @@ def test_a_seed_without_orders_holds_the_tables_they_refer_to(totesys):
     }  # fmt: skip
 
 
+@pytest.mark.no_cover
 def test_memory_does_not_grow_with_the_seed(totesys):
     """Peak of Python's own memory; 20,000 orders are 60,000 rows, of about 60 MiB if all were held."""
     tracemalloc.start()

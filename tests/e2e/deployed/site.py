@@ -33,7 +33,7 @@ SIMULATOR = SimulatorOptions(seed=5, orders=150, changes_per_second=10.0)
 REPOSITORY = "terrific-totes/totes"
 STATE_KEY = f"totes/{ENVIRONMENT}.tfstate"
 PAUSE_SECONDS = 0.3
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 240
 
 
 @dataclass

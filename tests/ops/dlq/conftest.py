@@ -17,7 +17,7 @@ from shared.errors import WarehouseUnavailable
 from shared.objects import ObjectStore
 from shared.postgres import Dsn, connect
 from shared.queues import Queue
-from tests.conftest import Aws, Server
+from tests.conftest import Aws, NewDatabase
 from tests.ops.dlq.stage import Stage
 from tests.transform.archived import changed
 
@@ -143,13 +143,8 @@ def stage(aws: Aws, warehouse_dsn: str) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def twin(aws: Aws, server: Server, template: str, warehouse_dsn: str) -> Iterator[Stage]:
+def twin(aws: Aws, new_database: NewDatabase, template: str) -> Iterator[Stage]:
     """The warehouse that never failed, for what lies in the same buckets."""
-    name = f"{Dsn.parse(warehouse_dsn).database}_twin"
-    with server.connect() as connection:
-        connection.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-    made = Stage(aws, server.dsn(name), feeds=FEEDS)
+    made = Stage(aws, new_database("twin", template), feeds=FEEDS)
     yield made
     made.close()
-    with server.connect() as connection:
-        connection.run(f"DROP DATABASE {name} WITH (FORCE)")

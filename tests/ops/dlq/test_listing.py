@@ -279,6 +279,7 @@ attributes = st.dictionaries(
 )
 
 
+@pytest.mark.no_cover
 @given(st.lists(st.tuples(st.sampled_from(["changes", "loads"]), bodies, attributes), max_size=6))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mix_of_messages_is_listed_shown_and_checked_and_each_is_in_exactly_one_group(site, messages):

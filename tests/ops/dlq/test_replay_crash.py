@@ -21,6 +21,8 @@ from tests.attack.calls import Fault, Gate, GatedClient, Killed, Mode
 from tests.ops.dlq.stage import MISTAKEN, Stage, rows_of_designs
 from tests.transform.archived import changed, row
 
+pytestmark = pytest.mark.no_cover
+
 FULL = os.environ.get("TOTES_ATTACK") == "full"
 WAYS = [(mode, after) for mode in Mode for after in (False, True)]
 STRIDE = 1 if FULL else 7

@@ -25,6 +25,8 @@ from tests.ops.rebuild.fingerprint import Fingerprints, fingerprints
 from tests.reconciler.conftest import LOADER, SCHEMA
 from tests.transform.archived import NOW, changed, deleted, row
 
+pytestmark = pytest.mark.no_cover
+
 FEEDS = Selection.of(("design", "sales_order"), None, None)
 EMPTY = ("fact_sales_order", "_seen_sales_order", "dim_staff", "dim_design", "dim_counterparty", "dim_location",
          "dim_currency", "dim_date", "_load_batch", "_feed", "_complete")  # fmt: skip
