@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from services.ops.contracts import documents
+from services.ops.contracts import documents, golden
 from services.ops.contracts.accepted import accepted
 from services.ops.contracts.published import Published, today
 from services.ops.contracts.registry import Registry
-from services.ops.contracts.release import release
+from services.ops.contracts.release import GOLDEN, release
 from services.ops.contracts.view import released
 from shared.errors import ConfigurationError
 
@@ -30,11 +30,12 @@ def test_everything_is_released_once_and_a_second_release_writes_nothing(tmp_pat
     again = release(tmp_path)
 
     assert len(done.contracts) == len(CONTRACTS)
-    assert len([path for path in done.files if path.suffix == ".json"]) == 2 * len(CONTRACTS)
+    assert len([path for path in done.files if "schemas" in path.parts]) == 2 * len(CONTRACTS)
     assert done.migration == ()
     assert (again.contracts, again.files, again.migration) == ((), (), ())
     assert list(released(again, tmp_path)) == ["Nothing is new: every contract is released as it is."]
     assert documents.stale(tmp_path) == ()
+    assert golden.check(tmp_path / GOLDEN) == ()
 
 
 def test_what_was_written_is_told_by_its_place_in_the_project(tmp_path: Path) -> None:
