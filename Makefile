@@ -102,8 +102,10 @@ security: dev-setup ## Look for insecure code and for known vulnerabilities of t
 	@$(BIN)/bandit --quiet --recursive $(PACKAGES) --configfile pyproject.toml
 	@$(BIN)/python .ci/audit.py requirements.lock
 
-contracts: dev-setup ## Run the contract tests alone: what every row and message must look like.
-	@$(BIN)/pytest tests/contracts
+contracts: dev-setup ## Hold the contracts to what was released of them, and run their tests alone.
+	@$(BIN)/totes contracts check
+	@$(BIN)/python -m tests.ops.contracts.edits
+	@$(BIN)/pytest tests/contracts tests/ops/contracts
 
 documents: dev-setup ## Check the generated documents against their official schemas (needs npm).
 	@$(BIN)/python -m services.ops.contracts.documents
