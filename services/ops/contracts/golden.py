@@ -116,6 +116,8 @@ def _checked(path: Path, contracts: Sequence[Published], code: Code) -> Iterator
 
 
 def _checked_messages(name: str, files: Files, _code: Code, *, own: bool) -> Iterator[str]:
+    if not files:
+        yield "found none of its messages"
     for file, body in sorted(files.items()):
         was, now = from_json(body), from_json(MESSAGES[name].model_validate_json(body).body())
         for attribute in sorted(was.keys() | now.keys()) if own else _KEPT:
@@ -311,10 +313,9 @@ def _feed_of_table(name: str, feeds: Mapping[str, Feed]) -> Feed | None:
 
 def _expect_good_and_bad(feed: Feed, rows: int, refused: Sequence[PlainRow]) -> None:
     """Raises ConfigurationError where a row that should obey the contract breaks it, or the other way round."""
-    expected, found = [*range(examples.GOOD, rows)], [row["row"] for row in refused]
-    if found != expected:
-        why = "; ".join(f"row {row['row']}: {row['field']} {row['reason']}" for row in refused)
+    if [row["row"] for row in refused] != [*range(examples.GOOD, rows)]:
+        why = "; ".join(f"row {row['row'] + 1}: {row['field'] or row['reason']}" for row in refused)
         raise ConfigurationError(
-            f"Expected the golden rows {expected} of {feed.name} to break its contract and the others to obey it, "
-            f"found {why or 'none that does'}: give its fields values in services/ops/contracts/examples.py."
+            f"Expected the first {examples.GOOD} golden rows of {feed.name} to obey its contract and those after to "
+            f"break it, found broken: {why or 'none'}. Give its fields values in services/ops/contracts/examples.py."
         )
