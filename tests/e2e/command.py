@@ -15,9 +15,14 @@ from typing import Any, Self
 import psutil
 
 TOTES = Path(sys.executable).parent / "totes"
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 120
 PAUSE_SECONDS = 0.2
-"""Between two looks at what a test waits for: these looks must not be the load."""
+"""At least, between two looks at what a test waits for."""
+
+
+def pause_after(look_seconds: float) -> float:
+    """How long to wait after a look that took so long: looks, some of which start a command, must not be the load."""
+    return max(PAUSE_SECONDS, 2 * look_seconds)
 
 
 def totes(*arguments: str, folder: Path, timeout: float = PATIENCE_SECONDS) -> subprocess.CompletedProcess[str]:
@@ -92,10 +97,10 @@ class Up:
     def until(self, what: str, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> float:
         """Wait until something holds; the seconds it took. Fails with the command's output."""
         began = time.monotonic()
-        while time.monotonic() - began < seconds:
+        while (looked := time.monotonic()) - began < seconds:
             if self.process.poll() is not None:
                 raise AssertionError(f"totes up ended with {self.process.returncode}:\n{self.output}")
             if holds():
                 return time.monotonic() - began
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(pause_after(time.monotonic() - looked))
         raise AssertionError(f"not within {seconds} s: {what}\n{self.output}")

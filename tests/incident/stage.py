@@ -18,7 +18,7 @@ import boto3
 from pg8000.native import Connection
 
 from tests.conftest import open_connection
-from tests.e2e.command import PATIENCE_SECONDS, PAUSE_SECONDS, clean
+from tests.e2e.command import PATIENCE_SECONDS, clean, pause_after
 from tests.incident.changes import Checkout
 
 ENTRY = "from services.ops.cli import main; main()"
@@ -111,11 +111,13 @@ class Stage:
 
     def until(self, what: str, holds: Callable[[], bool]) -> None:
         """Wait until something holds. Fails with what the stack said."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        looked = time.monotonic()
+        deadline = looked + PATIENCE_SECONDS
         while not holds():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"not reached: {what}\n{self.log.read_text()[-4000:]}")
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(pause_after(time.monotonic() - looked))
+            looked = time.monotonic()
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.terminal.asked("status")

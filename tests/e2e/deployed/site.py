@@ -24,6 +24,7 @@ from services.local.simulator import Simulator, SimulatorOptions
 from services.local.simulator.simulator import utc_now
 from tests.conftest import open_connection
 from tests.e2e import oracle
+from tests.e2e.command import PAUSE_SECONDS, pause_after
 from tests.e2e.deployed.account import RecordingEmulator
 from tests.e2e.deployed.terraform import Terraform
 
@@ -32,7 +33,6 @@ SCHEMA = "warehouse"
 SIMULATOR = SimulatorOptions(seed=5, orders=150, changes_per_second=10.0)
 REPOSITORY = "terrific-totes/totes"
 STATE_KEY = f"totes/{ENVIRONMENT}.tfstate"
-PAUSE_SECONDS = 0.3
 PATIENCE_SECONDS = 240
 
 
@@ -65,11 +65,12 @@ class Site:
 
     def until(self, what: str, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> float:
         """Wait until something holds; the seconds it took."""
-        began = time.monotonic()
+        began = looked = time.monotonic()
         while not holds():
             if time.monotonic() - began > seconds:
                 raise AssertionError(f"not within {seconds} s: {what}\n{self.log()}")
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(pause_after(time.monotonic() - looked))
+            looked = time.monotonic()
         return time.monotonic() - began
 
     def log(self) -> str:
