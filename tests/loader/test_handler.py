@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import create_model
 
 from contracts.messages import FeedBeat, Heartbeat, HeartbeatData, LoadBatch, Origin
-from contracts.star import DimStaff, FactSalesOrder
+from contracts.star import DimLocation, DimStaff, FactSalesOrder, StarRow, Text
 from services.loader.handler import Loader, compose, handler
+from shared import parquet
 from shared.consumer import Answer
 from shared.errors import NotTried
-from shared.objects import ObjectStore
+from shared.objects import ObjectStore, sha256
 from shared.telemetry import logger
 from tests.conftest import Aws
 from tests.loader.conftest import LOADER, SCHEMA, Fault, Star
-from tests.loader.rows import AS_OF, SALE, STAFF, Made, at, changed, deleted
+from tests.loader.rows import AS_OF, LOCATION, SALE, STAFF, Made, array, at, changed, deleted
 from tests.shared.emf import metrics_in
 
 _messages = count(1)
@@ -204,6 +206,53 @@ def test_a_message_of_newer_code_is_handed_back_until_that_is_deployed_and_stops
 
     assert function.parked() == []
     assert function.star.rows("SELECT sales_order_id FROM fact_sales_order") == [[2]]
+
+
+def of_former_contract(row: dict[str, Any], gone: str = "", **came: Any) -> Made:
+    """A load batch of dim_location as a contract built it that lacked a column and had others."""
+    fields = {name: field.rebuild_annotation() for name, field in DimLocation.model_fields.items() if name != gone}
+    former = create_model("Former", __base__=StarRow, **fields, **dict.fromkeys(came, Text))
+    former.table, former.key = DimLocation.table, DimLocation.key
+    columns = {column.name: array(column, [{**row, **came}[column.name]]) for column in former.columns()}
+    body = parquet.write(former, {**columns, "_row_hash": np.array([7], "int64")})
+    made = changed(DimLocation, [row], at(1, 10))
+    ref = made.batch.data.object.model_copy(update={"sha256": sha256(body), "bytes": len(body)})
+    return Waiting(made.table, LoadBatch.of(made.batch.data.model_copy(update={"object": ref})), {}, body)
+
+
+@dataclass(frozen=True)
+class Waiting(Made):
+    """With the bytes that another release stored."""
+
+    waited: bytes = b""
+
+    @property
+    def body(self) -> bytes:
+        return self.waited
+
+
+def test_star_rows_that_waited_under_a_former_contract_are_loaded_by_today_s(function: Function) -> None:
+    function.send(of_former_contract(LOCATION, gone="district", fax="0730 783350"))
+
+    assert function.deliver() == []
+
+    assert function.parked() == []
+    assert function.star.rows("SELECT location_id, city, district, phone FROM dim_location") == [
+        [4, "Leeds", None, "0730 783349"]
+    ]
+
+
+def test_star_rows_that_lack_what_may_not_be_null_are_parked_with_what_builds_them_anew(function: Function) -> None:
+    function.send(of_former_contract(LOCATION, gone="city"))
+
+    assert function.deliver() == []
+
+    (message,) = function.aws.sqs.receive_message(QueueUrl=function.aws.loads_dlq, MessageAttributeNames=["All"])[
+        "Messages"
+    ]
+    reason = message["MessageAttributes"]["reason"]["StringValue"]
+    assert "city is missing" in reason
+    assert "`totes replay-archive`" in reason
 
 
 def test_an_object_of_another_table_is_parked_as_corrupt(function: Function) -> None:

@@ -42,7 +42,7 @@ from services.transform.transform import read_message as read_change_batch
 from shared import parquet
 from shared.archive import Circumstances, Page, deletions, describe
 from shared.consumer import Delivery
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, PipelineError
 from shared.objects import sha256
 
 Files = Mapping[str, bytes]
@@ -111,7 +111,8 @@ def _checked(path: Path, contracts: Sequence[Published], code: Code) -> Iterator
         files = {each.name: each.read_bytes() for each in path.iterdir()}
         found = list(_CHECKERS[current.kind](name, files, code, own=version == f"v{current.version}"))
     except Exception as exc:  # noqa: BLE001 - code that cannot read what was written fails in any way
-        found = [f"found that today's code cannot read it: {exc!r}"]
+        why = str(exc) if isinstance(exc, PipelineError) else repr(exc)
+        found = [f"found that today's code cannot read it: {why}"]
     yield from (f"Expected golden {title} to come out as it did, {each.removesuffix('.')}." for each in found)
 
 

@@ -1,5 +1,6 @@
 """What every released version wrote is read, transformed and loaded by today's code into the rows it always made."""
 
+import gzip
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -185,6 +186,17 @@ def test_a_golden_file_that_is_damaged_is_told(tmp_path: Path, file: str, damage
 
     assert found
     assert {each.split(" to come")[0] for each in found} == {f"Expected golden {'.'.join(file.split('/')[:2])} v1"}
+
+
+def test_an_archive_object_that_is_not_the_one_its_batch_names_is_told_though_its_rows_are_the_same(
+    tmp_path: Path,
+) -> None:
+    path = copied(tmp_path) / "source" / "design" / "v1" / "changed.tsv.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), mtime=7))
+
+    (found,) = golden.check(tmp_path / "golden")
+
+    assert "Expected changed.tsv.gz as its batch names it" in found
 
 
 @pytest.mark.parametrize("name", MESSAGES)
