@@ -121,6 +121,9 @@ terraform-check: dev-setup ## Check terraform/ with checkov, and with fmt, valid
 costs: dev-setup ## Compute what a deployment costs, from terraform/prices.yaml and terraform/topology.yaml.
 	@$(BIN)/python -m services.costs
 
+costs-table: dev-setup ## Write those costs into docs/deploy.md.
+	@$(BIN)/python -m services.costs --write docs/deploy.md
+
 clean: ## Remove the environment, caches and the embedded stack's state (ends a running stack first).
 	@if [ -x $(BIN)/totes ]; then $(BIN)/totes down; fi
 	rm -rf $(VENV) .totes build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

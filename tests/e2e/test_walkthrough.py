@@ -17,8 +17,22 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "contracts.md"
 WALKS = ("column", "table")
 SECONDS = 300
-HELD = ("tests/contracts", "tests/loader/test_migrate.py", "tests/terraform", "tests/docs", "tests/ops/contracts")
-"""What of the suite is about every table there is."""
+AS_INSTALLED = "--old-file=dev-setup"
+"""The copy borrows this environment: nothing may be installed from there."""
+MIGRATIONS = "tests/loader/test_migrate.py"
+HELD = (
+    f"{MIGRATIONS}::test_the_migrations_end_in_what_is_generated_from_the_contracts",
+    f"{MIGRATIONS}::test_a_star_table_has_the_predefined_columns_in_their_order",
+    f"{MIGRATIONS}::test_views_show_exactly_the_predefined_columns_and_history_adds_three",
+    "tests/contracts/test_columnar.py::test_columns_and_rows_get_the_same_verdict",
+    "tests/ops/contracts/test_asyncapi.py",
+    "tests/ops/contracts/test_dictionary.py",
+    "tests/ops/contracts/test_documents.py",
+    "tests/ops/contracts/test_world.py",
+    "tests/terraform",
+    "tests/docs",
+)
+"""What of the suite holds whatever tables there are; the rest states today's, and fails by name where they change."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +85,15 @@ class Copy:
         return printed
 
     def _command(self, line: str) -> str:
-        _, *words = line.split()
-        answer = self.run(str(TOTES), *words)
+        words = line.replace("make ", f"make {AS_INSTALLED} ").split()
+        answer = self.run(*words)
         assert answer.returncode == 0, f"{line}\n{answer.stdout}{answer.stderr}"
         return answer.stdout
 
     def pytest(self, *paths: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "pytest", "--no-cov", "-p", "no:cacheprovider", "-q", *paths)
+        return self.run(
+            sys.executable, "-m", "pytest", "--no-cov", "-p", "no:cacheprovider", "-q", "-m", "not slow", *paths
+        )
 
 
 @pytest.fixture
@@ -94,6 +110,7 @@ def copy(tmp_path: Path) -> Copy:
         if (ROOT / name).is_file():
             (made.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, made.folder / name)
+    (made.folder / ".venv").symlink_to(Path(sys.prefix))
     return made
 
 
@@ -162,7 +179,7 @@ def test_a_column_and_a_table_are_added_as_the_document_says_to_a_stack_that_hol
         assert again.returncode == 0, found.stdout + again.stdout
         assert versions(stack) == before + 1, "a column that came makes no version of the orders of before"
         assert [answer.returncode for answer in live] == [0, 0], [answer.stdout + answer.stderr for answer in live]
-    assert all("all in order" in each[-1] for each in printed)
+    assert [any("all in order" in each for each in said) for said in printed] == [True, True]
 
 
 def test_the_suite_of_the_contracts_passes_once_a_table_was_added(copy: Copy) -> None:
