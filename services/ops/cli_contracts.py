@@ -1,4 +1,4 @@
-"""`totes contracts`: what a contributor types when a table or a column is added. Options in, words and an exit code out.
+"""`totes contracts`: what to type when a table or a column is added. Options in, words and an exit code out.
 
 Invariant: only `release` writes, and only files of this project.
 """
