@@ -92,7 +92,17 @@ class Copy:
 
     def pytest(self, *paths: str) -> subprocess.CompletedProcess[str]:
         return self.run(
-            sys.executable, "-m", "pytest", "--no-cov", "-p", "no:cacheprovider", "-q", "-m", "not slow", *paths
+            sys.executable,
+            "-m",
+            "pytest",
+            "--no-cov",
+            "-p",
+            "no:cacheprovider",
+            f"--basetemp={self.folder}.tmp",
+            "-q",
+            "-m",
+            "not slow",
+            *paths,
         )
 
 

@@ -106,9 +106,11 @@ def load_all(warehouse: Warehouse, *made: Made) -> Report:
 
 @pytest.fixture(scope="session")
 def roles(server: Server) -> None:
+    """Another suite that borrows this fixture has the same roles on the same server."""
     with server.connect() as connection:
         for role in (LOADER, ANALYST):
-            connection.run(f"CREATE ROLE {role} LOGIN")
+            if not connection.run("SELECT FROM pg_roles WHERE rolname = :role", role=role):
+                connection.run(f"CREATE ROLE {role} LOGIN")
 
 
 @pytest.fixture(scope="session")
