@@ -30,7 +30,7 @@ class ChangeKind(StrEnum):
     BOUNDS = "bounds"
     DIGITS = "digits"
     REFERENCE = "reference"
-    SECRET = "secret"  # noqa: S105 - the word, not one
+    SECRECY = "secrecy"
     RULE = "rule"
     ORDER = "order"
     OTHER = "other"

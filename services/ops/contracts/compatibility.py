@@ -76,7 +76,7 @@ def _secrecy(old: Sequence[Schema], new: Sequence[Schema], place: Place) -> Iter
     """A secret stays one, whatever else of it changes."""
     was, is_now = (any(each.get("x-secret") for each in schemas) for schemas in (old, new))
     if was != is_now:
-        yield place.change(ChangeKind.SECRET, "became secret" if is_now else "is secret no longer", allowed=is_now)
+        yield place.change(ChangeKind.SECRECY, "became secret" if is_now else "is secret no longer", allowed=is_now)
 
 
 def _null(old: Sequence[Schema], new: Sequence[Schema], place: Place) -> Iterator[Change]:

@@ -141,7 +141,7 @@ _SOURCE_BACKWARD = {
 
 def _source_backward(case: _Case) -> Consequence:
     kind = case.change.kind
-    if kind is ChangeKind.SECRET and case.refused:
+    if kind is ChangeKind.SECRECY and case.refused:
         return Severity.BREAKING, f"values archived under {case.version}, which never left the archive, would"
     if not case.refused and kind not in _PLACED:
         return Severity.HARMLESS, f"rows archived under {case.version} are read as before"

@@ -572,7 +572,7 @@ def test_a_field_that_went_where_one_of_its_kind_came_may_have_been_renamed():
 def test_a_secret_that_changes_its_type_is_told_to_be_secret_no_longer():
     changes = compare(_field(type="string", **{"x-secret": True}), _field(type="integer"))
 
-    assert [change.kind for change in changes if not change.allowed] == [ChangeKind.SECRET, ChangeKind.TYPE]
+    assert [change.kind for change in changes if not change.allowed] == [ChangeKind.SECRECY, ChangeKind.TYPE]
 
 
 def test_a_part_behind_a_reference_is_compared_as_if_it_stood_there():
