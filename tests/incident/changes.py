@@ -18,8 +18,9 @@ IMPORTS = (
 )
 FIELDS = ("from contracts.fields import Amount", "from contracts.fields import AsText, Family, Amount")
 TIGHT_FIELDS = (
-    "    units_sold: Int\n    unit_price: Price\n",
+    '    units_sold: Int\n    """How many bags were sold."""\n    unit_price: Price\n',
     '    units_sold: Annotated[int, Field(ge=1, le=1000), AsText(Family.INTEGER, "^[0-9]+$")]\n'
+    '    """How many bags were sold."""\n'
     "    unit_price: Annotated[Decimal, Field(max_digits=4, decimal_places=2), "
     'AsText(Family.NUMERIC, r"^[0-9]+([.][0-9]+)?$")]\n',
 )
