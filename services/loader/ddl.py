@@ -150,8 +150,8 @@ def views(fact: type[StarRow]) -> Iterator[str]:
 
 
 def view_names(fact: type[StarRow]) -> tuple[str, str]:
-    """The names of a fact's views, as SQL has them."""
-    return identifier(f"current_{feed_of(fact)}"), identifier(f"history_{feed_of(fact)}")
+    """The names of a fact's views: what lives, and every version."""
+    return f"current_{feed_of(fact)}", f"history_{feed_of(fact)}"
 
 
 def _table(table: type[StarRow]) -> str:
@@ -212,7 +212,7 @@ CREATE INDEX {identifier(f"{bare}_deleted")} ON {seen} (key, {listed(SEEN_POSITI
 
 def _current(fact: type[StarRow]) -> str:
     name, key, seen = identifier(fact.table), identifier(fact.key), seen_table(fact)
-    view, _ = view_names(fact)
+    view = identifier(view_names(fact)[0])
     return f"""\
 -- One row for each live {feed_of(fact)}: no later version, no later deletion.
 CREATE VIEW {view} AS
@@ -227,7 +227,7 @@ SELECT {listed(_shown(fact), "f")}
 
 def _history(fact: type[StarRow]) -> str:
     name, key, seen = identifier(fact.table), identifier(fact.key), seen_table(fact)
-    _, view = view_names(fact)
+    view = identifier(view_names(fact)[1])
     return f"""\
 -- Every version of a {feed_of(fact)}: when it held, in the source's time, and how it ended (NULL while it is current).
 CREATE VIEW {view} AS

@@ -25,7 +25,6 @@ from shared.consumer import Answer, Consumer, Delivery, Event, InTime, always, n
 from shared.errors import (
     ConfigurationError,
     MalformedMessage,
-    NewerThanCode,
     ObjectStoreUnavailable,
     PipelineError,
     Unavailable,
@@ -35,7 +34,7 @@ from shared.invocation import Context, seconds_left, utc_now
 from shared.objects import ObjectStore
 from shared.postgres import Connection
 from shared.queues import Queue
-from shared.reading import read
+from shared.reading import feed_known, read
 from shared.secrets import Secrets, connect_by_secret
 from shared.settings import Settings
 from shared.telemetry import Logger, emit, logger
@@ -148,13 +147,7 @@ def read_message(delivery: Delivery, feeds: Mapping[str, Feed] = FEEDS) -> Recei
     loaded.
     """
     batch = read(LoadBatch, delivery.body, "a load batch")
-    feed, version = feeds.get(batch.data.feed), batch.data.position.contract
-    if feed is None:
-        raise NewerThanCode(f"Expected one of the feeds {sorted(feeds)}, found {batch.data.feed!r}: deploy its code.")
-    if version > feed.contract:
-        raise NewerThanCode(
-            f"Expected contract {feed.contract} of {feed.name} or a former one, found {version}: deploy its code."
-        )
+    feed = feed_known(batch.data, feeds)
     if feed.star is None or feed.star.table != batch.data.star_table:
         raise MalformedMessage(
             f"Expected a feed with its star table, found the feed {feed.name!r} with {batch.data.star_table!r}."

@@ -31,12 +31,12 @@ from services.transform.quarantine import json_lines, refuse_drift
 from services.transform.star import BUILDERS, Builder, Columns
 from shared.archive import columns_of
 from shared.consumer import Delivery, Failures, InTime, always, no_time
-from shared.errors import CorruptObject, MalformedMessage, NewerThanCode, PipelineError
+from shared.errors import CorruptObject, MalformedMessage, PipelineError
 from shared.heartbeat import read_heartbeat
 from shared.objects import ObjectStore, sha256
 from shared.parquet import Array, write, write_keys
 from shared.queues import Queue
-from shared.reading import read
+from shared.reading import feed_known, read
 from shared.telemetry import Logger, emit
 
 
@@ -160,13 +160,7 @@ def feed_of(batch: ChangeBatch, feeds: Mapping[str, Feed] = FEEDS) -> Feed:
     Raises NewerThanCode where this code does not know that feed or contract yet, MalformedMessage where the batch is
     not as its contract wants it.
     """
-    feed, version = feeds.get(batch.data.feed), batch.data.position.contract
-    if feed is None:
-        raise NewerThanCode(f"Expected one of the feeds {sorted(feeds)}, found {batch.data.feed!r}: deploy its code.")
-    if version > feed.contract:
-        raise NewerThanCode(
-            f"Expected contract {feed.contract} of {feed.name} or a former one, found {version}: deploy its code."
-        )
+    feed, version = feed_known(batch.data, feeds), batch.data.position.contract
     expected = f"totesys.{feed.name}.{batch.data.operation}.v{version}"
     if batch.type != expected:
         raise MalformedMessage(f"Expected the type {expected} for this data, found {batch.type!r}.")

@@ -91,6 +91,7 @@ class Copy:
         return answer.stdout
 
     def pytest(self, *paths: str) -> subprocess.CompletedProcess[str]:
+        """In a folder of its own: pytest shuts its usual one to other users, and so to the outer run's Postgres."""
         return self.run(
             sys.executable,
             "-m",

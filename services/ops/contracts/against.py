@@ -21,7 +21,7 @@ APPLICATION_NAME = "totes contracts"
 _COLUMNS = Path(__file__).with_name("warehouse_columns.sql").read_text(encoding="utf-8")
 
 
-def against_source(dsn: str, schema: str = "public", feeds: Mapping[str, Feed] = FEEDS) -> tuple[Finding, ...]:
+def against_source(dsn: str, schema: str, feeds: Mapping[str, Feed] = FEEDS) -> tuple[Finding, ...]:
     """Where a live source falls short of the row contracts. Raises ConfigurationError or Unavailable."""
     with connected(Dsn.parse(dsn), APPLICATION_NAME) as connection:
         return source_findings(connection, schema, tuple(feeds.values()))

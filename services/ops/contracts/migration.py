@@ -61,8 +61,8 @@ def _statements(change: Change) -> list[str]:
     altered = list(_altered(change.table, change.former))
     if not altered or change.table.kind() is not Kind.FACT:
         return altered
-    current, history = ddl.view_names(change.table)
-    return [f"DROP VIEW {current};\nDROP VIEW {history};", *altered, *ddl.views(change.table)]
+    dropped = "\n".join(f"DROP VIEW {identifier(view)};" for view in ddl.view_names(change.table))
+    return [dropped, *altered, *ddl.views(change.table)]
 
 
 def _altered(table: type[StarRow], former: Schema) -> Iterator[str]:

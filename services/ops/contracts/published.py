@@ -11,7 +11,7 @@ from typing import Any
 
 from contracts import star
 from contracts.feeds import FEEDS, Feed
-from contracts.messages import ChangeBatch, CloudEvent, Heartbeat, LoadBatch
+from contracts.messages import ChangeBatch, CloudEvent, Heartbeat, LoadBatch, named
 from contracts.source import Row
 from contracts.star import StarRow
 
@@ -78,7 +78,8 @@ def steps(
 
 def _message(name: str, model: type[CloudEvent]) -> Published:
     written = model.model_json_schema(mode="serialization")
-    return _published(Kind.MESSAGE, name, model.version, written, model.model_json_schema())
+    read = model.model_json_schema()
+    return Published(Kind.MESSAGE, name, model.version, *_documents(named(name, model.version), written, read))
 
 
 def _source(feed: Feed) -> Published:
@@ -96,12 +97,14 @@ def _of_rows(
 ) -> Published:
     """Rows lie in columns, whose order binds too."""
     schema = {**model.model_json_schema(), **said, "x-columns": list(model.model_fields)}
-    return _published(kind, name, version, {**schema, "additionalProperties": False}, schema)
+    written, ident = {**schema, "additionalProperties": False}, f"urn:totes:{kind}:{name}:{version}"
+    return Published(kind, name, version, *_documents(ident, written, schema))
 
 
-def _published(kind: Kind, name: str, version: int, written: Schema, read: Schema) -> Published:
-    head = {"$schema": DIALECT, "$id": f"urn:totes:{kind}:{name}:{version}"}
-    return Published(kind, name, version, {**head, **_binding(written)}, {**head, **_opened(_binding(read))})
+def _documents(ident: str, written: Schema, read: Schema) -> tuple[Schema, Schema]:
+    """Both forms as documents: of a message under the name by which it says its version (`dataschema`)."""
+    head = {"$schema": DIALECT, "$id": ident}
+    return {**head, **_binding(written)}, {**head, **_opened(_binding(read))}
 
 
 def _binding(schema: Schema) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from services.ops.contracts.release import GOLDEN
 from services.ops.contracts.verdicts import Severity
 from services.ops.contracts.world import lines
 from services.ops.doctor.findings import Finding, Verdict
+from services.ops.pipeline import SOURCE_SCHEMA
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def against_databases(source: str | None, warehouse: str | None, schema: str) ->
     """A live totesys, a warehouse, or both. Raises PipelineError where one cannot be read."""
     found: list[Finding] = []
     if source is not None:
-        found += against.against_source(source)
+        found += against.against_source(source, SOURCE_SCHEMA)
     if warehouse is not None:
         found += against.against_warehouse(warehouse, schema)
     return Checked(tuple(lines(found)), any(each.verdict is Verdict.FAIL for each in found))

@@ -5,7 +5,6 @@ contract it concerns. A failure: rows cannot be read or loaded, or a reader gets
 A warning: it works, and rows will be quarantined or a net is gone. A note: nothing of ours depends on it.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,8 +13,8 @@ from types import MappingProxyType
 from contracts import columnar, star
 from contracts.feeds import NOT_POLLED, Feed
 from contracts.star import STAR_TABLES, Kind, StarRow
-from services.loader.ddl import star_schema
-from services.loader.schema import FACTS, feed_of
+from services.loader.ddl import view_names
+from services.loader.schema import FACTS
 from services.ops.contracts import published
 from services.ops.doctor.findings import Finding, Verdict, fail, note, told, warn
 from shared.totesys import catalog
@@ -26,8 +25,11 @@ SPELLED: Mapping[str, str] = MappingProxyType(
     {"int": "integer", "varchar": "character varying", "time": "time without time zone"}
 )
 """How Postgres spells a type that a star contract names otherwise."""
-VIEWS: tuple[str, ...] = tuple(re.findall(r'^CREATE VIEW "?(\w+)"? AS$', star_schema(), re.MULTILINE))
-"""Every view of the star schema."""
+VIEWS: Mapping[str, type[StarRow] | None] = {
+    **{view: fact for fact in FACTS for view in view_names(fact)},
+    "freshness": None,
+}
+"""Every view of the star schema, and the fact that it shows."""
 HISTORY = {"valid_from": "timestamp with time zone", "valid_to": "timestamp with time zone", "ended_by": "text"}
 """What a history shows beside the predefined columns."""
 _NEXT_VERSION = "release the contract's next version, as docs/contracts.md walks through"
@@ -84,8 +86,8 @@ def of_warehouse(relations: Mapping[str, Relation], schema: str) -> Iterator[Fin
         return
     for table in STAR_TABLES:
         yield from of_table(table, relations.get(table.table), f"{schema}.{table.table}")
-    for view in VIEWS:
-        yield from _of_view(view, relations.get(view), f"{schema}.{view}")
+    for view, fact in VIEWS.items():
+        yield from _of_view(view, fact, relations.get(view), f"{schema}.{view}")
 
 
 def of_table(table: type[StarRow], found: Relation | None, place: str) -> Iterator[Finding]:
@@ -258,8 +260,7 @@ def _of_others(check: str, wanted: Sequence[star.Column], found: Relation, place
             )
 
 
-def _of_view(view: str, found: Relation | None, place: str) -> Iterator[Finding]:
-    fact = next((table for table in FACTS if view.partition("_")[2] == feed_of(table)), None)
+def _of_view(view: str, fact: type[StarRow] | None, found: Relation | None, place: str) -> Iterator[Finding]:
     check = f"{published.Kind.STAR}.{fact.table}" if fact is not None else "star"
     if found is None:
         yield fail(check, f"Expected the view {place} and found none.", _MIGRATE)

@@ -89,7 +89,7 @@ def altered(connection: Connection, change: str) -> Iterator[None]:
 
 
 def test_a_source_as_the_contracts_say_has_no_finding_for_a_login_that_may_only_select(totesys: Source) -> None:
-    assert against_source(totesys.reader_dsn) == ()
+    assert against_source(totesys.reader_dsn, "public") == ()
 
 
 SOURCE_DEVIATIONS = {
@@ -235,7 +235,7 @@ def test_a_server_that_does_not_answer_is_said_in_one_sentence_without_the_passw
 
 def test_a_wrong_password_is_said_in_one_sentence_and_never_repeated(asking_server: OwnServer) -> None:
     with pytest.raises(ConfigurationError, match="The password of 'postgres' was refused at") as caught:
-        against_source(asking_server.dsn("postgres", password="hush"))
+        against_source(asking_server.dsn("postgres", password="hush"), "public")
 
     assert "hush" not in str(caught.value)
 

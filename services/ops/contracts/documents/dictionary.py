@@ -26,8 +26,8 @@ as data contracts: [contracts/odcs](contracts/odcs). The messages between the tw
 
 ## The star schema
 
-Three facts that share their dimensions. A dimension has one row for each key, the latest; a fact has one row for each
-version of its source row, so read the [views](#views) unless you want every version.
+Facts that share their dimensions. A dimension has one row for each key, the latest; a fact has one row for each version
+of its source row, so read the [views](#views) unless you want every version.
 """
 KEPT_HEAD = """\
 ## What the warehouse keeps for itself

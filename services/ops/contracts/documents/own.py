@@ -87,7 +87,7 @@ def kept(tables: tuple[type[StarRow], ...]) -> tuple[Kept, ...]:
 
 def views(fact: type[StarRow]) -> tuple[Relation, Relation]:
     """A fact's view of what lives, and its view of every version."""
-    current, history = (relations()[name.strip('"')] for name in view_names(fact))
+    current, history = (relations()[name] for name in view_names(fact))
     return current, history
 
 
