@@ -13,6 +13,7 @@ from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from services.ops.contracts.published import Published
+    from services.ops.contracts.whole import Checked
 
 contracts = typer.Typer(
     help="What every row and message must look like: the versions that were released, what changed since, and whom a "
@@ -60,20 +61,12 @@ def diff(title: Annotated[str, _TITLE], version: Annotated[int | None, _FORMER] 
 
     Exit codes: 0 nothing would break; 1 something would; 2 there is no such contract or version.
     """
-    from services.ops.contracts.check import differences
     from services.ops.contracts.published import steps
     from services.ops.contracts.registry import Registry
-    from services.ops.contracts.verdicts import Severity, judge
+    from services.ops.contracts.whole import since
 
     current = _named(title, None)
-    former = _named(title, version or Registry().newest(title))
-    lines = list(differences(former, current))
-    verdicts = judge({former.version: former}, current, steps(title))
-    typer.echo("\n".join(lines) or f"{title} is as it was released under v{former.version}.")
-    for verdict in verdicts:
-        typer.echo(f"{verdict.severity}: {verdict.sentence}.")
-    if any(verdict.severity is Severity.BREAKING for verdict in verdicts):
-        raise typer.Exit(NOT_FIT)
+    _end(since(_named(title, version or Registry().newest(title)), current, steps(title)))
 
 
 @contracts.command()
@@ -96,9 +89,7 @@ def check(
     else:
         options = UpOptions.of(source_dsn=source, warehouse_dsn=warehouse, warehouse_schema=schema)
         found = against_databases(source, warehouse, options.warehouse_schema)
-    typer.echo("\n".join(found.lines))
-    if found.failed:
-        raise typer.Exit(NOT_FIT)
+    _end(found)
 
 
 @contracts.command()
@@ -113,6 +104,13 @@ def release(*, accept: Annotated[str | None, _ACCEPT] = None) -> None:
     from services.ops.contracts.view import released
 
     typer.echo("\n".join(released(write(_ROOT, reason=accept), _ROOT)))
+
+
+def _end(found: "Checked") -> None:
+    """Say it, and end with what it comes to."""
+    typer.echo("\n".join(found.lines))
+    if found.failed:
+        raise typer.Exit(NOT_FIT)
 
 
 def _named(title: str, version: int | None) -> "Published":

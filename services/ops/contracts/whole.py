@@ -1,4 +1,4 @@
-"""All that `totes contracts check` holds: the code to what was released, or two databases to the code.
+"""All that `totes contracts check` and `diff` hold: the code to what was released, or two databases to the code.
 
 Invariant: it only reads; every sentence that fails says what was expected, what was found and what to do.
 """
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from services.ops.contracts import against, documents, golden
 from services.ops.contracts.accepted import accepted
-from services.ops.contracts.check import Standing, sentences, standings
-from services.ops.contracts.published import today
+from services.ops.contracts.check import Standing, differences, sentences, standings
+from services.ops.contracts.published import Published, today
 from services.ops.contracts.registry import FOLDER, Registry
 from services.ops.contracts.release import GOLDEN
-from services.ops.contracts.verdicts import Severity
+from services.ops.contracts.verdicts import Severity, judge
 from services.ops.contracts.world import lines
 from services.ops.doctor.findings import Finding, Verdict
 from services.ops.pipeline import SOURCE_SCHEMA
@@ -37,6 +37,14 @@ def against_code(root: Path) -> Checked:
         *_stale(root),
     )
     return Checked((*wrong, *_bridged(found), _total(found, len(wrong))), bool(wrong))
+
+
+def since(former: Published, current: Published, bridged: frozenset[int]) -> Checked:
+    """What changed since a released version, and whom that would break. `bridged`: the versions that have a step."""
+    verdicts = judge({former.version: former}, current, bridged)
+    changed = list(differences(former, current)) or [f"{current.title} is as it was released under v{former.version}."]
+    told = [f"{verdict.severity}: {verdict.sentence}." for verdict in verdicts]
+    return Checked((*changed, *told), any(verdict.severity is Severity.BREAKING for verdict in verdicts))
 
 
 def _stale(root: Path) -> Iterator[str]:
