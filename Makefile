@@ -30,7 +30,7 @@ run: requirements ## Run the whole pipeline on the embedded stack for SECONDS=60
 	@echo "To keep it running until Ctrl-C: make run SECONDS=0"
 
 test: dev-setup ## Run every test that needs nothing beyond the environment, with coverage.
-	@echo "Tests on embedded Postgres and emulated S3 and SQS (about 10 minutes on 2 cores)"
+	@echo "Tests on embedded Postgres and emulated S3 and SQS (about 12 minutes on 2 cores)"
 	@$(BIN)/pytest -m "not slow and not measured" -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered
 
 check: format-check lint types imports test e2e soak-check docs security ## Run what CI runs: tests and the slower checks.
