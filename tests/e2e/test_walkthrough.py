@@ -107,8 +107,21 @@ class Copy:
         )
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Copy:
+@dataclass(frozen=True)
+class Walked:
+    """A copy in which every walk was followed, and what its commands printed."""
+
+    copy: Copy
+    printed: list[list[str]]
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Walked:
+    copy = copied(tmp_path_factory.mktemp("copy") / "totes")
+    return Walked(copy, [copy.follow(walk(name)) for name in WALKS])
+
+
+def copied(folder: Path) -> Copy:
     """Every file that git knows or would take."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
@@ -116,7 +129,7 @@ def copy(tmp_path: Path) -> Copy:
         capture_output=True,
         check=True,
     )
-    made = Copy(tmp_path / "totes")
+    made = Copy(folder)
     for name in filter(None, listed.stdout.decode().split("\0")):
         if (ROOT / name).is_file():
             (made.folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -152,8 +165,9 @@ def test_the_walks_say_how_many_lines_they_take() -> None:
 
 
 def test_a_column_and_a_table_are_added_as_the_document_says_to_a_stack_that_holds_rows_of_before(
-    copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    walked: Walked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    copy = walked.copy
     state = tmp_path / "state"
     state.mkdir()
     with running(state, *QUIET, "--orders", "40") as stack:
@@ -165,7 +179,6 @@ def test_a_column_and_a_table_are_added_as_the_document_says_to_a_stack_that_hol
         stack.until_equal()
         before = versions(stack)
 
-    printed = [copy.follow(walk(name)) for name in WALKS]
     monkeypatch.setenv("PYTHONPATH", str(copy.folder))
     with running(state, *QUIET) as stack:
         with stack.source() as source:
@@ -190,13 +203,10 @@ def test_a_column_and_a_table_are_added_as_the_document_says_to_a_stack_that_hol
         assert again.returncode == 0, found.stdout + again.stdout
         assert versions(stack) == before + 1, "a column that came makes no version of the orders of before"
         assert [answer.returncode for answer in live] == [0, 0], [answer.stdout + answer.stderr for answer in live]
-    assert [any("all in order" in each for each in said) for said in printed] == [True, True]
+    assert [any("all in order" in each for each in said) for said in walked.printed] == [True, True]
 
 
-def test_the_suite_of_the_contracts_passes_once_a_table_was_added(copy: Copy) -> None:
-    for name in WALKS:
-        copy.follow(walk(name))
-
-    answer = copy.pytest(*HELD)
+def test_the_suite_of_the_contracts_passes_once_a_table_was_added(walked: Walked) -> None:
+    answer = walked.copy.pytest(*HELD)
 
     assert answer.returncode == 0, answer.stdout[-5000:]

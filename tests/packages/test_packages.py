@@ -28,6 +28,7 @@ from services.packages.described import Description
 from services.packages.platforms import ELF_MACHINES, elf_machine, local_platform
 from shared.errors import ConfigurationError
 from tests.conftest import Source, open_connection
+from tests.packages import local
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
@@ -69,10 +70,9 @@ class Unzipped:
 
 @pytest.fixture(scope="module")
 def unzipped(tmp_path_factory: pytest.TempPathFactory) -> Unzipped:
-    zips, folder = tmp_path_factory.mktemp("zips") / "local", tmp_path_factory.mktemp("unzipped")
-    made = build(topology(), local_platform(), zips)
-    unzip(zips, made, folder)
-    return Unzipped(made, zips, folder)
+    made, folder = local.built(), tmp_path_factory.mktemp("unzipped")
+    unzip(local.FOLDER, made, folder)
+    return Unzipped(made, local.FOLDER, folder)
 
 
 @pytest.fixture(scope="module")

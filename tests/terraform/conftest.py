@@ -46,7 +46,7 @@ def ready(module: Path, folder: Path) -> Root:
     return root
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
     """Those of the pipeline, without an account."""
     root = ready(ROOT, tmp_path_factory.mktemp("plans"))

@@ -14,7 +14,7 @@ from services.local.alarms import MetricAlarm, metric_alarms, rule
 from services.local.topology import FILE, topology
 from shared.telemetry import METRICS
 
-pytestmark = pytest.mark.slow  # `terraform init` may fetch its provider
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("plans")]  # `terraform init` may fetch its provider
 
 MODULES = FILE.parent / "modules"
 RUNBOOK = "https://example.com/totes/docs/operations.md"

@@ -14,7 +14,7 @@ from shared import checkpoint, processed
 from tests.terraform.conftest import Plans
 from tests.terraform.plan import unencrypted
 
-pytestmark = pytest.mark.slow  # `terraform init` may fetch its provider
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("plans")]  # `terraform init` may fetch its provider
 
 DEPLOYED = topology().model_copy(update={"prefix": "totes-prod"})
 PLACE = "123456789012-eu-west-2"

@@ -7,10 +7,8 @@ its alarms ignore dimensions, so that those are looked up in the plan.
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,10 +24,10 @@ from tests.e2e.deployed.as_they_are import as_they_are, tagged_already
 from tests.e2e.deployed.policies import allowed, difference
 from tests.e2e.deployed.site import ENVIRONMENT, PATIENCE_SECONDS, SCHEMA, Site, deployed
 from tests.e2e.deployed.terraform import account, changes, expect_terraform
+from tests.packages import local
 from tests.terraform.plan import unencrypted, untagged
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deployed")]
-PACKAGES = Path(__file__).parents[3] / "build" / "packages"
 FUNCTIONS = tuple(topology().functions)
 OF_THE_LOG = frozenset({"logs:CreateLogStream", "logs:PutLogEvents"})
 """Lambda itself writes a function's log, under the function's role."""
@@ -51,8 +49,8 @@ PREFIX = f"{topology().prefix}-{ENVIRONMENT}"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     expect_terraform()
-    subprocess.run([sys.executable, "-m", "services.packages", "local"], check=True)
-    with deployed(tmp_path_factory.mktemp("deployed"), PACKAGES / "local", print) as found, found.living():
+    local.built()
+    with deployed(tmp_path_factory.mktemp("deployed"), local.FOLDER, print) as found, found.living():
         yield found
 
 
