@@ -15,6 +15,7 @@ OFFLINE := if [ -x ../shared/tools/terraform-offline ]; then eval "$$(../shared/
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
 .PHONY: deployed contracts documents workflows terraform-check costs costs-table
 .PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
+.PHONY: bench-peers
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -92,6 +93,9 @@ replay-figures: dev-setup ## Measure how fast 10,000 parked messages are replaye
 rebuild-figures: dev-setup ## Measure how fast an archive of 100,000 rows is rebuilt, and in how much more memory than one of 20,000.
 	@$(BIN)/pytest tests/ops/rebuild/test_bounded.py -s
 
+bench-peers: dev-setup build/peers/.installed ## Measure Sling, dlt and COPY beside this project on 1,000,000 sales orders (about 20 minutes; Linux, x86_64).
+	@$(BIN)/python -m tests.peers --json .totes/bench-peers.json
+
 incident: dev-setup ## Play a night of four troubles on a real stack and record it in docs/incident.md (about 2 minutes).
 	@$(BIN)/python -m tests.incident --record docs/incident.md
 
@@ -140,6 +144,12 @@ $(VENV)/.requirements: $(BIN)/python requirements.txt requirements-local.txt con
 	@echo "Installing the pipeline and the embedded stack (once; about 30 seconds)"
 	@$(PIP) --requirement requirements-local.txt
 	@$(PIP) --no-deps --editable .
+	@touch $@
+
+build/peers/.installed: $(BIN)/python .ci/requirements-peers.txt
+	@echo "Installing the tools to compare with (once; about a minute)"
+	@$(PYTHON) -m venv build/peers
+	@build/peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/requirements-peers.txt
 	@touch $@
 
 $(VENV)/.dev-setup: $(VENV)/.requirements requirements-dev.txt
