@@ -4,6 +4,9 @@ PYTHON ?= python3
 SECONDS ?= 60
 MINUTES ?= 10
 EXAMPLES ?= 5000
+RUNS ?= 3
+ORDERS ?= 1000000
+PARTS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -15,6 +18,7 @@ OFFLINE := if [ -x ../shared/tools/terraform-offline ]; then eval "$$(../shared/
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
 .PHONY: deployed contracts documents workflows terraform-check costs costs-table
 .PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
+.PHONY: bench bench-peers
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -80,6 +84,9 @@ attack: dev-setup ## Fail every outside call in all four ways, then run the stat
 late-commits: dev-setup ## Measure what our poll and two naive ones lose to late commits, in every variant (8 minutes).
 	@$(BIN)/python -m tests.late_commits --variant all --json .totes/late-commits.json
 
+bench: requirements ## Measure speed, cost and memory, each beside its limit: PARTS="path idle" for some, RUNS=3, ORDERS=1000000.
+	@$(BIN)/totes bench $(PARTS) --runs $(RUNS) --orders $(ORDERS) --json .totes/bench.json
+
 mutations: dev-setup ## Put deliberate bugs in one by one and show that the suite catches each.
 	@$(BIN)/python -m tests.mutations
 
@@ -91,6 +98,9 @@ replay-figures: dev-setup ## Measure how fast 10,000 parked messages are replaye
 
 rebuild-figures: dev-setup ## Measure how fast an archive of 100,000 rows is rebuilt, and in how much more memory than one of 20,000.
 	@$(BIN)/pytest tests/ops/rebuild/test_bounded.py -s
+
+bench-peers: dev-setup build/peers/.installed ## Measure Sling, dlt and COPY beside this project on 1,000,000 sales orders (about 20 minutes; Linux, x86_64).
+	@$(BIN)/python -m tests.peers --json .totes/bench-peers.json
 
 incident: dev-setup ## Play a night of four troubles on a real stack and record it in docs/incident.md (about 2 minutes).
 	@$(BIN)/python -m tests.incident --record docs/incident.md
@@ -140,6 +150,12 @@ $(VENV)/.requirements: $(BIN)/python requirements.txt requirements-local.txt con
 	@echo "Installing the pipeline and the embedded stack (once; about 30 seconds)"
 	@$(PIP) --requirement requirements-local.txt
 	@$(PIP) --no-deps --editable .
+	@touch $@
+
+build/peers/.installed: $(BIN)/python .ci/requirements-peers.txt
+	@echo "Installing the tools to compare with (once; about a minute)"
+	@$(PYTHON) -m venv build/peers
+	@build/peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/requirements-peers.txt
 	@touch $@
 
 $(VENV)/.dev-setup: $(VENV)/.requirements requirements-dev.txt
