@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from contracts.messages import ROW_HASH, LoadBatch, LoadBatchData, Operation
 from contracts.star import Column, Kind, StarRow
+from services.loader import binary
 from shared.bookkeeping import POSITION, listed, star_hash
 from shared.errors import CorruptObject
 from shared.parquet import Array
@@ -109,7 +110,10 @@ def stage(connection: Connection, table: type[StarRow], load: Load) -> Staged:
     data, columns = load.batch.data, load.read()
     present = _present(table, data, columns)
     target = f"{stage_table(table)} ({listed([identifier(column.name) for column in present] + list(_TAIL))})"
-    copy_in(connection, f"COPY {target} FROM STDIN", copy_text(present, data, columns))
+    if data.operation is Operation.CHANGED and binary.fits(present):
+        copy_in(connection, f"COPY {target} FROM STDIN (FORMAT binary)", binary.copy_binary(present, data, columns))
+    else:
+        copy_in(connection, f"COPY {target} FROM STDIN", copy_text(present, data, columns))
     return Staged((np.asarray(columns[table.key], "int32"),), _members(present, columns))
 
 
