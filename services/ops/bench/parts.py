@@ -33,6 +33,7 @@ PARTS = tuple(
         "path": "a backfill from source to fact table, and updated rows after it",
         "growth": "how time grows with the number of rows",
         "idle": "what a poll costs the source where nothing changes",
+        "freshness": "how late changes arrive under load",
     }.items()
 )
 
