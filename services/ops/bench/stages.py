@@ -207,7 +207,7 @@ def _load(ledger: Ledger, server: Server, warehouse: Warehouse, star: type[StarR
     held = [_held(each.batch, columns) for each, columns in zip(loads, read, strict=True)]
     alone: Ledger = defaultdict(Spent)
     with _spent(alone, "stage", server):
-        warehouse.transaction(star, lambda connection: sum(stage(connection, star, each) for each in held))
+        warehouse.transaction(star, lambda connection: [stage(connection, star, each) for each in held])
     with _spent(alone, "load", server):
         load(warehouse, star, held)
     ledger["stage"] += alone["stage"]
