@@ -84,7 +84,8 @@ def _part(one: Measured) -> dict[str, Any]:
 def write_chart(path: Path, done: Sequence[Measured]) -> None:
     """The chart of what was measured of CHARTED."""
     there = {one.part.name: one for one in done if one.figures}
-    path.write_text(chart.chart([(titled(there[name].part), there[name].figures) for name in CHARTED if name in there]))
+    shown = [there[name] for name in CHARTED if name in there]
+    path.write_text(chart.chart([(sentence(one.part.what), one.figures) for one in shown]), encoding="utf-8")
 
 
 def write_document(path: Path, done: Sequence[Measured]) -> None:
@@ -96,3 +97,8 @@ def write_document(path: Path, done: Sequence[Measured]) -> None:
 def titled(part: Described) -> str:
     """A part's heading."""
     return f"{part.name}: {part.what}"
+
+
+def sentence(words: str) -> str:
+    """Words with a capital at their head."""
+    return f"{words[:1].upper()}{words[1:]}"

@@ -1,6 +1,7 @@
 """What samples come to: medians, ratios, exponents; and how figures are shown."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -102,6 +103,13 @@ def test_the_chart_is_svg_with_a_bar_for_each_figure_and_each_limit_inside_its_f
     assert "path &amp; more" in text
 
 
+def test_a_limit_that_figures_share_is_drawn_once() -> None:
+    text = chart.chart([("x", [SOME, replace(SOME, name="other")])])
+
+    assert text.count("COPY | COPY") == 1
+    assert text.count('rx="2"') == 3
+
+
 def test_bars_of_one_unit_have_one_scale() -> None:
     text = chart.chart([("x", [measured("one", [10.0], "s"), measured("two", [5.0], "s")])])
 
@@ -173,8 +181,8 @@ def test_the_chart_shows_the_whole_path_before_its_stages_and_nothing_that_was_n
     run.write_chart(tmp_path / "chart.svg", done)
 
     text = (tmp_path / "chart.svg").read_text()
-    assert 0 < text.index("path: ") < text.index("stages: ")
-    assert "growth: " not in text
+    assert 0 < text.index("A backfill from") < text.index("Each stage alone")
+    assert "How time grows" not in text
 
 
 def test_stages_are_told_for_a_million_rows_and_together() -> None:
