@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from services.ops.bench import chart, growth, idle, path, run, stages, table
+from services.ops.bench import chart, costs, growth, idle, path, run, stages, table
 from services.ops.bench.figures import Figure, Task, exponent, measured
 from services.ops.bench.parts import PARTS, Described, chosen
 from services.ops.bench.stages import STAGES, Limits, Spent
@@ -196,14 +196,38 @@ def test_stages_are_told_for_a_million_rows_and_together() -> None:
     assert found["all stages"].limit == 1.5
 
 
-def test_growth_is_linear_where_ten_times_the_rows_take_ten_times_as_long() -> None:
-    linear = list(growth.figures_of({100: [1.0, 1.0], 1000: [10.0, 10.0]}))
-    quadratic = list(growth.figures_of({100: [1.0], 1000: [100.0]}))
+def backfill(seconds: float, **cpu: float) -> path.Backfill:
+    return path.Backfill(seconds, seconds, cpu)
 
-    assert [(one.value, one.met) for one in (linear[-1], quadratic[-1])] == [
+
+def test_growth_is_linear_where_ten_times_the_rows_take_ten_times_as_long() -> None:
+    linear = growth.figures_of({100: [backfill(1.0), backfill(1.0)], 1000: [backfill(10.0), backfill(10.0)]})
+    quadratic = growth.figures_of({100: [backfill(1.0)], 1000: [backfill(100.0)]})
+
+    assert [(one.value, one.met) for found in (linear, quadratic) for one in found if "exponent" in one.name] == [
         (pytest.approx(1.0), True),
         (pytest.approx(2.0), False),
     ]
+
+
+def test_what_another_million_rows_takes_leaves_out_what_every_size_pays() -> None:
+    figures = growth.figures_of(
+        {100_000: [backfill(1.0, loader=3.2, source=0.1)], 1_100_000: [backfill(10.0, loader=5.2, source=1.1)]}
+    )
+
+    found = {one.name: one.value for one in figures if one.unit.startswith("CPU")}
+    assert found == {
+        "loader, another million rows": pytest.approx(2.0),
+        "source, another million rows": pytest.approx(1.0),
+        "all processes, another million rows": pytest.approx(3.0),
+    }
+
+
+def test_watching_is_told_beside_the_idle_month_and_not_in_it() -> None:
+    bulk, idle_month = costs.figures_of(bulk=0.009, trickle=2.0, idle=15.1, watching=25.0)
+
+    assert (bulk.met, idle_month.met, idle_month.value) == (True, False, 15.1)
+    assert "another 25.00" in idle_month.note
 
 
 def test_an_idle_poll_is_held_to_its_target_only_where_there_is_an_index() -> None:
