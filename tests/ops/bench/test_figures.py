@@ -18,6 +18,7 @@ from services.ops.bench.parts import PARTS, Described, chosen
 from services.ops.bench.stages import STAGES, Limits, Spent
 from shared.errors import ConfigurationError, Unavailable
 
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
 SOME = measured(
     "backfill", [6.0, 4.0, 5.0], "s", limits=[2.0, 1.0, 3.0], limit_name="COPY | COPY", target="≤ 3", note="why"
 )
@@ -143,7 +144,7 @@ def test_a_part_that_fails_costs_no_other_and_the_folder_is_gone(
     monkeypatch.setattr(path, "measure", lambda task: [SOME])
     task, shown = Task(1, 1000, full=False, folder=tmp_path / "bench", say=str), list[str]()
 
-    done = run.measure(chosen(["stages", "path"]), task, lambda one: shown.append(one.part.name))
+    done = run.measure(chosen(["stages", "path"]), task, lambda done: shown.append(done[-1].part.name))
 
     assert [(one.failed, one.figures) for one in done] == [("No server.", ()), (None, (SOME,))]
     assert shown == ["stages", "path"]
@@ -166,7 +167,7 @@ def test_the_file_holds_every_figure_with_its_ratio_and_what_it_was_measured_on(
         run.as_json(
             [run.Measured(part, (SOME,))],
             Task(3, 1000, full=False, folder=Path(), say=str),
-            datetime(2026, 11, 25, tzinfo=UTC),
+            NOW,
         )
     )
 
@@ -175,14 +176,39 @@ def test_the_file_holds_every_figure_with_its_ratio_and_what_it_was_measured_on(
     assert written["machine"]["processors"]
 
 
-def test_the_chart_shows_the_whole_path_before_its_stages_and_nothing_that_was_not_measured(tmp_path: Path) -> None:
+def test_the_chart_shows_the_whole_path_before_its_stages_and_nothing_that_was_not_measured() -> None:
     done = [run.Measured(part, (SOME,)) for part in chosen(["stages", "path", "growth"])]
 
-    run.write_chart(tmp_path / "chart.svg", done)
+    text = run.charted(done)
 
-    text = (tmp_path / "chart.svg").read_text()
     assert 0 < text.index("A backfill from") < text.index("Each stage alone")
     assert "How time grows" not in text
+
+
+def test_figures_are_kept_in_every_file_that_is_named(tmp_path: Path) -> None:
+    document = tmp_path / "performance.md"
+    document.write_text("x\n<!-- bench -->\n<!-- /bench -->\n")
+    files = run.Files(tmp_path / "figures.json", tmp_path / "chart.svg", document)
+    [part] = chosen(["path"])
+
+    files.expect_fit()
+    files.write([run.Measured(part, (SOME,))], Task(1, 1000, full=False, folder=tmp_path, say=str), NOW)
+
+    assert json.loads((tmp_path / "figures.json").read_text())["at"] == NOW.isoformat()
+    assert (tmp_path / "chart.svg").read_text().startswith("<svg")
+    assert "| backfill | 5 | s |" in document.read_text()
+
+
+def test_a_file_that_could_not_be_written_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "bare.md").write_text("no marks\n")
+
+    for files, wrong in (
+        (run.Files(tmp_path / "nowhere" / "figures.json", None, None), "nowhere"),
+        (run.Files(None, None, tmp_path / "none.md"), "none.md"),
+        (run.Files(None, None, tmp_path / "bare.md"), "<!-- bench -->"),
+    ):
+        with pytest.raises(ConfigurationError, match=wrong):
+            files.expect_fit()
 
 
 def test_stages_are_told_for_a_million_rows_and_together() -> None:
