@@ -36,7 +36,7 @@ def handler(event: object, context: Context) -> dict[str, Any]:  # noqa: ARG001 
     poller = _poller()
     left = seconds_left(context) - STOP_BEFORE_SECONDS
     try:
-        summary = poller.run(min(Settings().poll_lifetime_seconds, left), time.sleep)
+        summary = poller.run(min(Settings.from_environment().poll_lifetime_seconds, left), time.sleep)
     finally:
         for feed, values in measured(poller.summary, poller.checkpoint, utc_now()).items():
             emit("poller", values, of=feed)
@@ -46,7 +46,7 @@ def handler(event: object, context: Context) -> dict[str, Any]:  # noqa: ARG001 
 @cache
 def _poller() -> Poller:
     """Compose the poller; its memory and its connection outlive the invocation."""
-    settings = Settings()
+    settings = Settings.from_environment()
     s3, sqs = boto3.client("s3"), boto3.client("sqs")
     objects = ObjectStore(s3)
     secrets = Secrets(boto3.client("secretsmanager"))

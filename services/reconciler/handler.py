@@ -57,7 +57,7 @@ def measured(totals: Totals) -> dict[str, float]:
 @cache
 def _reconciler() -> Reconciler:
     """The function's reconciler, from its settings alone; its connections do not outlive the invocation."""
-    settings, secrets = Settings(), Secrets(boto3.client("secretsmanager"))
+    settings, secrets = Settings.from_environment(), Secrets(boto3.client("secretsmanager"))
     return compose(
         settings,
         s3=boto3.client("s3"),

@@ -29,7 +29,7 @@ def handler(event: Event, context: Context) -> Answer:
 @cache
 def composition() -> Consumer:
     """Build the service from its settings."""
-    return compose(Settings(), s3=boto3.client("s3"), sqs=boto3.client("sqs"))
+    return compose(Settings.from_environment(), s3=boto3.client("s3"), sqs=boto3.client("sqs"))
 
 
 def compose(settings: Settings, *, s3: Any, sqs: Any) -> Consumer:
