@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
-from math import ceil
+from math import ceil, inf
 
 from services.local.stack import Stack, StackOptions
-from services.ops.bench.delays import Change, Delays, delays
+from services.ops.bench.delays import Change, Delays, Sight, delays
 from services.ops.bench.figures import Figure, Task
 from services.ops.bench.processes import Gauge, Load
 from services.ops.bench.watcher import Watcher
@@ -31,10 +31,13 @@ WARM_SECONDS = 10.0
 ARRIVAL_SECONDS = 60.0
 """How long the last change may take before it counts as missing."""
 P50_SECONDS, P99_SECONDS = 0.4, 1.0
-STEPS = (250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
+STEPS = (250.0, 500.0, 1000.0, 2000.0, 3000.0, 4000.0, 6000.0, 8000.0, 12000.0, 16000.0)
 """Changes a second of one step after the other, until one does not hold."""
-STEP_SECONDS = 25.0
+STEP_SECONDS = 30.0
 STEP_P99_SECONDS = 5.0
+GROWTH_SECONDS = 1.0
+"""Between the first third of a step and its last: with more of it a longer step would end above its p99."""
+MEDIAN = 0.5
 ROWS_PER_WRITER = 1000.0
 """Changes a second of one session, beyond which another one helps."""
 SEED = 7
@@ -43,17 +46,26 @@ SEED = 7
 
 @dataclass(frozen=True)
 class Step:
-    """A load and what came of it: changes a second as asked for and as made, delays, and what the stages did."""
+    """A load and what came of it: changes a second as asked for and as made, delays, and what the stages did.
+
+    `growth` is by how many seconds the median delay of the last third lies above that of the first.
+    """
 
     asked: float
     made: float
     delays: Delays
+    growth: float
     load: Load
 
     @property
     def holds(self) -> bool:
         """Whether the pipeline kept up with it."""
-        return self.delays.percentile(0.99) <= STEP_P99_SECONDS
+        return self.delays.percentile(0.99) <= STEP_P99_SECONDS and self.growth <= GROWTH_SECONDS
+
+    def __str__(self) -> str:
+        """What a reader of the highest rate wants to know of each."""
+        late = f"p99 {self.delays.percentile(0.99):.1f} s, growing by {self.growth:.1f} s"
+        return f"{self.made:.0f}/s: {late}, {self.load}"
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,8 @@ class Ground:
         with self._gauge.reading() as load:
             crew.work(writers, seconds)
             watcher.await_arrival(crew.journal, ARRIVAL_SECONDS)
-        return Step(rate, len(crew.journal) / seconds, delays(crew.journal, watcher.sights), load())
+        found = delays(crew.journal, watcher.sights)
+        return Step(rate, len(crew.journal) / seconds, found, growth(crew.journal, watcher.sights), load())
 
     def faults(self) -> Faults:
         """What was parked and quarantined so far."""
@@ -139,6 +152,14 @@ def ramp(task: Task) -> Sequence[Figure]:
         return [sustained(steps, ground_.faults())]
 
 
+def growth(journal: Sequence[Change], sights: Sequence[Sight]) -> float:
+    """By how many seconds changes are later at the end of a load than at its beginning, in the median of a third."""
+    in_order = sorted(journal, key=lambda change: change.committed_at)
+    third = len(in_order) // 3
+    first, last = (delays(part, sights).percentile(MEDIAN) for part in (in_order[:third], in_order[-third:]))
+    return last - first if first < inf else inf
+
+
 def figures(step: Step, faults: Faults) -> list[Figure]:
     """The percentiles of one load."""
     clean = not step.delays.missing and faults == Faults(0, 0)
@@ -167,14 +188,14 @@ def sustained(steps: Sequence[Step], faults: Faults) -> Figure:
     """The last rate in a row that was kept up with, and what the stages did at the first that was not."""
     kept = list(takewhile(lambda step: step.holds, steps))
     value = kept[-1].made if kept else 0.0
-    told = "; ".join(f"{step.made:.0f}/s: p99 {step.delays.percentile(0.99):.1f} s, {step.load}" for step in steps)
+    ended = "" if len(kept) == len(steps) else f"then {steps[len(kept)].load.bottleneck}; "
     return Figure(
         name=f"highest sustained rate at p99 ≤ {STEP_P99_SECONDS:g} s",
         value=value,
         unit="changes/s",
         low=value,
         high=value,
-        note=f"{told}; {faults}",
+        note=f"{ended}{'; '.join(map(str, steps))}; {faults}",
     )
 
 

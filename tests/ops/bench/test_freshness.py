@@ -1,5 +1,6 @@
 """Every change of the journal counts, and a rate holds only as long as all before it did."""
 
+import os
 from itertools import count
 from math import ceil, inf
 from random import Random
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ops.bench.delays import Change, Delays, Sight, delays
-from services.ops.bench.freshness import Faults, Step, figures, sustained
+from services.ops.bench.freshness import Faults, Step, figures, growth, sustained
 from services.ops.bench.processes import Load
 from services.ops.bench.writers import NEW_SHARE, REFERRED, TABLES, Crew, Writer, pool_rows
 
@@ -47,8 +48,8 @@ class Recorded:
         return self.journal
 
 
-def step(rate: float, seconds: tuple[float, ...], missing: tuple[Change, ...] = ()) -> Step:
-    return Step(rate, rate, Delays(seconds, missing), IDLE)
+def step(rate: float, seconds: tuple[float, ...], missing: tuple[Change, ...] = (), growth: float = 0.0) -> Step:
+    return Step(rate, rate, Delays(seconds, missing), growth, IDLE)
 
 
 def test_a_change_is_as_late_as_the_first_sight_of_its_number() -> None:
@@ -142,6 +143,32 @@ def test_a_rate_is_sustained_only_if_every_lower_one_was() -> None:
     assert sustained(steps, CLEAN).value == 500
     assert sustained(steps[2:], CLEAN).value == 0
     assert "1000/s: p99 5.1 s" in sustained(steps, CLEAN).note
+    assert sustained(steps, CLEAN).note.startswith("then the source's rows wait for the poller; 250/s")
+    assert sustained(steps[:2], CLEAN).note.startswith("250/s")
+
+
+def test_a_rate_at_which_delays_grow_is_not_sustained_however_short_they_still_are() -> None:
+    assert step(500, (1.0,), growth=1.0).holds
+    assert not step(500, (1.0,), growth=1.1).holds
+
+
+def test_delays_grow_by_what_the_last_third_waits_longer_than_the_first() -> None:
+    journal = [Change("payment", key, key, float(key)) for key in range(1, 10)]
+    delay = {key: 9.0 if 3 < key < 7 else key / 10 for key in range(1, 10)}
+    sights = [Sight("payment", key, key, key + delay[key]) for key in range(1, 10)]
+
+    assert growth(journal[::-1], sights) == pytest.approx(0.8 - 0.2)
+    assert growth(journal, sights[:6]) == growth(journal, []) == growth([], sights) == inf
+
+
+def test_the_consumer_of_the_longer_queue_is_late_or_else_the_poller() -> None:
+    many = os.cpu_count() or 1
+
+    assert Load({"loader": 0.1}, {"changes": 11, "loads": 40}).bottleneck == "messages wait on loads"
+    assert Load({"loader": 0.1}, {"changes": 10, "loads": 3}).bottleneck == "the source's rows wait for the poller"
+    assert Load({"loader": many / 2, "warehouse": many / 2.1}, {"changes": 11}).bottleneck == (
+        "messages wait on changes, and all processors are busy, the loader most of all"
+    )
 
 
 @given(rate=st.floats(1, 5000), writers=st.integers(1, 4), seed=st.integers(0, 9))
