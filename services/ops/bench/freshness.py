@@ -130,26 +130,30 @@ class Ground:
 
 def measure(task: Task) -> Sequence[Figure]:
     """Freshness at the usual rate; in full also the highest rate that is kept up with."""
-    seconds = SECONDS if task.full else SHORT_SECONDS
-    with ground(task, RATE) as (ground_, watcher):
-        task.say(f"{RATE:g} changes a second for {seconds:g} seconds")
-        ground_.step(watcher, RATE, WARM_SECONDS)
-        step = ground_.step(watcher, RATE, seconds)
-        usual = figures(step, ground_.faults())
+    usual = freshness(task, SECONDS if task.full else SHORT_SECONDS, warm_seconds=WARM_SECONDS)
     return [*usual, *(ramp(task) if task.full else ())]
+
+
+def freshness(task: Task, seconds: float, *, warm_seconds: float) -> Sequence[Figure]:
+    """The percentiles at the usual rate, of so many seconds after those that warm the functions."""
+    with ground(task, RATE) as (found, watcher):
+        task.say(f"{RATE:g} changes a second for {seconds:g} seconds")
+        found.step(watcher, RATE, warm_seconds)
+        step = found.step(watcher, RATE, seconds)
+        return figures(step, found.faults())
 
 
 def ramp(task: Task) -> Sequence[Figure]:
     """The highest sustained rate, on a pipeline of its own whose tables are large enough for it."""
-    with ground(task, STEPS[-1]) as (ground_, watcher):
-        ground_.step(watcher, RATE, WARM_SECONDS)
+    with ground(task, STEPS[-1]) as (found, watcher):
+        found.step(watcher, RATE, WARM_SECONDS)
         steps = list[Step]()
         for rate in STEPS:
             task.say(f"{rate:g} changes a second for {STEP_SECONDS:g} seconds")
-            steps.append(ground_.step(watcher, rate, STEP_SECONDS))
+            steps.append(found.step(watcher, rate, STEP_SECONDS))
             if not steps[-1].holds:
                 break
-        return [sustained(steps, ground_.faults())]
+        return [sustained(steps, found.faults())]
 
 
 def growth(journal: Sequence[Change], sights: Sequence[Sight]) -> float:

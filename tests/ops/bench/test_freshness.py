@@ -1,8 +1,10 @@
 """Every change of the journal counts, and a rate holds only as long as all before it did."""
 
 import os
+import re
 from itertools import count
 from math import ceil, inf
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ops.bench.delays import Change, Delays, Sight, delays
-from services.ops.bench.freshness import Faults, Step, figures, growth, sustained
+from services.ops.bench.figures import Task
+from services.ops.bench.freshness import Faults, Step, figures, freshness, growth, sustained
 from services.ops.bench.processes import Load
 from services.ops.bench.writers import NEW_SHARE, REFERRED, TABLES, Crew, Writer, pool_rows
 
@@ -221,3 +224,14 @@ def test_the_first_writer_that_fails_ends_the_load_and_is_heard() -> None:
 
     with pytest.raises(OSError, match="gone"):
         crew.work([broken], 3600)
+
+
+@pytest.mark.slow
+def test_on_the_embedded_stack_every_change_is_seen_and_nothing_is_parked(tmp_path: Path) -> None:
+    task = Task(runs=1, orders=1, full=False, folder=tmp_path, say=lambda _: None)
+
+    [p50, _, _, slowest] = freshness(task, 3.0, warm_seconds=1.0)
+
+    assert 0 < p50.value <= slowest.value < inf
+    assert "0 missing, 0 messages parked, 0 rows quarantined" in p50.note
+    assert re.search("poller .*loader|loader .*poller", p50.note)
