@@ -18,6 +18,7 @@ from services.ops.bench.figures import Figure, Task
 from services.ops.bench.processes import Gauge, Load
 from services.ops.bench.watcher import Watcher
 from services.ops.bench.writers import REFERRED, TABLES, Crew, Writer, new_numbers, pool_rows, seed
+from shared.errors import PipelineError
 from shared.postgres import Connection, Dsn, connect, identifier, rows_of
 from shared.queues import Queue
 
@@ -215,7 +216,8 @@ def ground(task: Task, rate: float) -> Iterator[tuple[Ground, Watcher]]:
         stack.start(lambda dsn: _seed(dsn, rows))
         found = Ground(stack, rows)
         with Watcher(found.warehouse) as watcher:
-            watcher.await_arrival(found.seeded(), ARRIVAL_SECONDS)
+            if not watcher.await_arrival(found.seeded(), ARRIVAL_SECONDS):
+                raise PipelineError(f"Expected the rows of before the load within {ARRIVAL_SECONDS:g} seconds.")
             yield found, watcher
 
 
