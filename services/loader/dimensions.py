@@ -6,15 +6,19 @@ after table in the order of STAR_TABLES, so that two loaders never wait for each
 are updated by the holder of the star table's lock alone.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
+
+import numpy.typing as npt
 
 from contracts.star import STAR_TABLES, Column, StarRow
 from services.loader.history import refuse_conflict
 from services.loader.schema import DATES, unknown
 from services.loader.staging import stage_table
 from shared.bookkeeping import POSITION, columns_of, listed, row, star_hash
-from shared.postgres import Connection, identifier
+from shared.postgres import Connection, as_array, identifier, literal, rows_of
 
 _CONTENT = (*POSITION, "_row_hash", "_star_hash", "_seen_at")
 """What a dimension row says of its content's observation."""
@@ -45,10 +49,38 @@ def merge(connection: Connection, dimension: type[StarRow], *, repairs: bool = F
     connection.run(sql.update_deletion)
 
 
-def infer_members(connection: Connection, table: type[StarRow]) -> None:
-    """Give every dimension key in a table's stage a member, and every date its row."""
-    for statement in member_sql(table):
-        connection.run(statement)
+def infer_members(connection: Connection, members: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Give every dimension key a member, and every date its row: dimension -> the keys that staged rows refer to."""
+    wanted = {name: as_array(keys) for name, keys in members.items() if len(keys)}
+    if not wanted:
+        return
+    dimensions = tuple(table for table in STAR_TABLES if table.table in wanted)
+    lacking = {name for (name,) in rows_of(connection, _find_lacking(dimensions), **wanted)}
+    for dimension in dimensions:
+        if dimension.table in lacking:
+            connection.run(_insert_lacking(dimension), keys=wanted[dimension.table])
+
+
+@cache
+def _find_lacking(dimensions: tuple[type[StarRow], ...]) -> str:
+    """Which dimensions lack a member that is wanted: mostly none, so that one question is all."""
+    return " UNION ALL ".join(
+        f"SELECT {literal(table.table)} WHERE EXISTS (SELECT FROM {_wanted(table, table.table)} "
+        f"WHERE NOT EXISTS (SELECT FROM {identifier(table.table)} d WHERE d.{identifier(table.key)} = wanted.key))"
+        for table in dimensions
+    )
+
+
+@cache
+def _insert_lacking(dimension: type[StarRow]) -> str:
+    wanted = _wanted(dimension, "keys")
+    return _insert_dates(wanted) if dimension.table == DATES else _infer(dimension, wanted)
+
+
+def _wanted(dimension: type[StarRow], parameter: str) -> str:
+    """The keys in a parameter, as a table."""
+    (key,) = (column for column in dimension.columns() if column.name == dimension.key)
+    return f"unnest(CAST(:{parameter} AS {key.sql}[])) wanted (key)"
 
 
 @cache
@@ -61,21 +93,6 @@ def dimension_sql(dimension: type[StarRow]) -> DimensionSql:
         update_deletion=_update_deletion(dimension),
         restore=_restore(dimension),
     )
-
-
-@cache
-def member_sql(table: type[StarRow]) -> tuple[str, ...]:
-    """One statement for each dimension a star table refers to, in the order of STAR_TABLES."""
-    statements = []
-    for dimension in STAR_TABLES:
-        holding = [identifier(column.name) for column in table.columns() if column.references == dimension.table]
-        if holding:
-            wanted = (
-                f"(SELECT DISTINCT unnest(ARRAY[{listed(holding)}]) AS key FROM {stage_table(table)} "
-                "WHERE NOT _deleted) wanted"
-            )
-            statements.append(_insert_dates(wanted) if dimension.table == DATES else _infer(dimension, wanted))
-    return tuple(statements)
 
 
 def _insert_members(dimension: type[StarRow]) -> str:

@@ -3,23 +3,29 @@
 Invariant: for any order and repetition of the same observations, the same rows at the same positions. Works on the
 stage of one transaction (READ COMMITTED, the star table's advisory lock taken first). A replayed observation adds
 nothing; a late one may move a row to an earlier position or split a run; no row is ever deleted. A repair also gives
-back what somebody changed or deleted in the fact by hand.
+back what somebody changed or deleted in the fact by hand. What mostly comes is merged without looking around: keys
+that nobody has seen, and observations each later than all of its key; anything else falls to the general merge.
 """
 
 from dataclasses import dataclass
 from functools import cache
 
 from contracts.star import StarRow
-from services.loader.staging import stage_table
+from services.loader.references import hold_members, skipping_checks
+from services.loader.staging import Staged, stage_table
 from shared.bookkeeping import POSITION, SEEN_POSITION, columns_of, listed, row, seen_table, star_hash
 from shared.errors import PositionConflict
-from shared.postgres import Connection, identifier, rows_of
+from shared.postgres import Connection, as_array, identifier, rows_of
 
 
 @dataclass(frozen=True)
 class FactSql:
     """The statements of one fact, in the order in which they run."""
 
+    find_any: str
+    keep_first: str
+    insert_first: str
+    append_later: str
     keep_observations: str
     keep_earlier_sight: str
     find_conflict: str
@@ -31,14 +37,37 @@ class FactSql:
     restore: str
 
 
-def keep_history(connection: Connection, fact: type[StarRow], staged: int, *, repairs: bool = False) -> int:
-    """Merge the staged observations; the number of versions inserted. `repairs`: some of them came to mend.
+def keep_history(
+    connection: Connection, fact: type[StarRow], staged: Staged, *, repairs: bool = False, many: bool = False
+) -> int:
+    """Merge the staged observations; the number of versions inserted.
 
+    `repairs`: some of them came to mend. `many`: so many rows that asking pays for what need not be done row by row.
     Raises PositionConflict where one key has two star hashes at one position.
     """
+    sql = fact_sql(fact, in_order=staged.ascending)
+    held = many and hold_members(connection, fact, staged.members)
+    if staged.once and not repairs:
+        if many and not _any_seen(connection, sql, staged):
+            connection.run(sql.keep_first)
+            return _insert(connection, sql.insert_first, held=held)
+        with skipping_checks(connection, held=held):
+            [[later, versions]] = rows_of(connection, sql.append_later)
+        if later:
+            return int(versions)
+    return _merge(connection, fact, staged, repairs=repairs, held=held)
+
+
+def _any_seen(connection: Connection, sql: "FactSql", staged: Staged) -> bool:
+    lows, highs = zip(*staged.spans, strict=True)
+    return rows_of(connection, sql.find_any, lows=as_array(lows), highs=as_array(highs)) == [[True]]
+
+
+def _merge(connection: Connection, fact: type[StarRow], staged: Staged, *, repairs: bool, held: bool) -> int:
+    """Merge observations that may lie anywhere between those that were seen."""
     sql = fact_sql(fact)
     fresh = _count(connection, sql.keep_observations)
-    if fresh < staged:
+    if fresh < staged.rows:
         connection.run(sql.keep_earlier_sight)
         refuse_conflict(connection, fact, sql.find_conflict)
     if repairs:
@@ -46,9 +75,9 @@ def keep_history(connection: Connection, fact: type[StarRow], staged: int, *, re
         fresh += _count(connection, sql.look_again)
     touched = _count(connection, sql.find_touched)
     if touched == fresh:
-        return _count(connection, sql.insert_heads)
+        return _insert(connection, sql.insert_heads, held=held)
     connection.run(sql.move_rows)
-    return _count(connection, sql.insert_heads) + _count(connection, sql.copy_heads)
+    return _insert(connection, sql.insert_heads, held=held) + _count(connection, sql.copy_heads)
 
 
 def refuse_conflict(connection: Connection, table: type[StarRow], find_conflict: str) -> None:
@@ -61,9 +90,14 @@ def refuse_conflict(connection: Connection, table: type[StarRow], find_conflict:
 
 
 @cache
-def fact_sql(fact: type[StarRow]) -> FactSql:
-    """The statements of one fact."""
+def fact_sql(fact: type[StarRow], *, in_order: bool = False) -> FactSql:
+    """The statements of one fact; `in_order`: the keys of the stage lie in their order already."""
+    order = "" if in_order else f"ORDER BY b.{identifier(fact.key)}"
     return FactSql(
+        find_any=_find_any(fact),
+        keep_first=_keep_first(fact, order),
+        insert_first=_insert_first(fact, order),
+        append_later=_append_later(fact, order),
         keep_observations=_keep_observations(fact),
         keep_earlier_sight=_keep_earlier_sight(fact),
         find_conflict=_find_conflict(fact),
@@ -76,9 +110,59 @@ def fact_sql(fact: type[StarRow]) -> FactSql:
     )
 
 
+def _insert(connection: Connection, sql: str, *, held: bool) -> int:
+    with skipping_checks(connection, held=held):
+        return _count(connection, sql)
+
+
 def _count(connection: Connection, sql: str) -> int:
     connection.run(sql)
     return int(connection.row_count)
+
+
+def _find_any(fact: type[StarRow]) -> str:
+    return f"""
+-- Whether any key in these spans was ever seen: one look into the index a span.
+SELECT EXISTS (SELECT FROM unnest(CAST(:lows AS int[]), CAST(:highs AS int[])) span (low, high)
+                WHERE (SELECT s.key FROM {seen_table(fact)} s WHERE s.key >= span.low ORDER BY s.key LIMIT 1)
+                      <= span.high)"""
+
+
+def _keep_first(fact: type[StarRow], order: str) -> str:
+    return f"""
+-- Keys that nobody has seen.
+INSERT INTO {_seen_target(fact)}
+SELECT {_observed(fact, "b")} FROM {stage_table(fact)} b {order}"""
+
+
+def _insert_first(fact: type[StarRow], order: str) -> str:
+    return f"""
+-- A key that nobody has seen starts a run with its first observation.
+INSERT INTO {_fact_target(fact)}
+SELECT {_version(fact, "b")} FROM {stage_table(fact)} b WHERE NOT b._deleted {order}"""
+
+
+def _append_later(fact: type[StarRow], order: str) -> str:
+    seen, key = seen_table(fact), identifier(fact.key)
+    return f"""
+-- If each staged observation is later than all of its key: keep them, and insert a version where the star hash changes.
+WITH known AS MATERIALIZED (
+     SELECT b.*, last.star_hash AS last_hash,
+            COALESCE({row(SEEN_POSITION, "last")} < {row(POSITION, "b")}, true) AS later
+       FROM {stage_table(fact)} b LEFT JOIN LATERAL (
+            SELECT {listed(SEEN_POSITION, "s")}, s.star_hash FROM {seen} s WHERE s.key = b.{key}
+             ORDER BY s.key DESC, s.generation DESC, s.revision DESC, s.contract DESC LIMIT 1) last ON true
+      {order}),
+told AS MATERIALIZED (SELECT bool_and(later) AS later FROM known),
+kept AS (
+     INSERT INTO {_seen_target(fact)}
+     SELECT {_observed(fact, "b")} FROM known b WHERE (SELECT later FROM told)),
+inserted AS (
+     INSERT INTO {_fact_target(fact)}
+     SELECT {_version(fact, "b")} FROM known b
+      WHERE (SELECT later FROM told) AND NOT b._deleted AND b._star_hash IS DISTINCT FROM b.last_hash
+     RETURNING 1)
+SELECT later, (SELECT count(*) FROM inserted) FROM told"""
 
 
 def _keep_observations(fact: type[StarRow]) -> str:
@@ -86,7 +170,7 @@ def _keep_observations(fact: type[StarRow]) -> str:
     return f"""
 -- Keep every observation; what a replay repeats is not fresh.
 WITH kept AS (
-    INSERT INTO {seen} (key, {listed(SEEN_POSITION)}, row_hash, star_hash, seen_at)
+    INSERT INTO {_seen_target(fact)}
     SELECT DISTINCT ON ({key}, {listed(POSITION)}) {key}, {listed(POSITION)}, _row_hash, _star_hash, _seen_at
       FROM {stage} b
      WHERE NOT EXISTS (SELECT FROM {seen} s WHERE {_seen_place("s")} = {_place(fact, "b")})
@@ -189,6 +273,20 @@ SELECT {listed(columns_of(fact), "o")}, {listed(SEEN_POSITION, "t")}, t.star_has
 
 def _fact_target(fact: type[StarRow]) -> str:
     return f"{identifier(fact.table)} ({listed(columns_of(fact))}, {listed(POSITION)}, _star_hash)"
+
+
+def _version(fact: type[StarRow], alias: str) -> str:
+    """The staged row as a version."""
+    return listed([*columns_of(fact), *POSITION, "_star_hash"], alias)
+
+
+def _seen_target(fact: type[StarRow]) -> str:
+    return f"{seen_table(fact)} (key, {listed(SEEN_POSITION)}, row_hash, star_hash, seen_at)"
+
+
+def _observed(fact: type[StarRow], alias: str) -> str:
+    """The staged row as an observation."""
+    return listed([identifier(fact.key), *POSITION, "_row_hash", "_star_hash", "_seen_at"], alias)
 
 
 def _has_no_row(fact: type[StarRow]) -> str:

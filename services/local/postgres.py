@@ -176,9 +176,13 @@ def prepare_source(server: PostgresServer, time_zone: str) -> str:
 
 
 def prepare_warehouse(server: PostgresServer) -> None:
-    """An empty warehouse with the logins of its owner, of the loader and of analysts; the migrations grant."""
+    """An empty warehouse with the logins of its owner, of the loader and of analysts; the migrations grant.
+
+    The loader may check the keys of a large merge all at once (services.loader.references).
+    """
     with server.connect(SUPERUSER) as connection:
         _create_roles(connection, [OWNER, LOADER, ANALYST])
+        connection.run(f"GRANT SET ON PARAMETER session_replication_role TO {LOADER}")
         _create_database(connection, WAREHOUSE_DATABASE, OWNER)
 
 

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.star import DimDesign, DimLocation, DimTransaction, FactPayment
+from contracts.star import DimDesign, DimLocation, DimTransaction, FactPayment, FactSalesOrder, StarRow
 from services.loader import staging
+from services.loader.binary import CHUNK_BYTES, copy_binary
 from services.loader.warehouse import Warehouse
+from shared.bookkeeping import POSITION, columns_of, listed
 from shared.errors import CorruptObject
+from shared.postgres import copy_in
 from tests.loader.conftest import Star, load_all
-from tests.loader.rows import LOCATION, PAYMENT, Made, at, changed, deleted
+from tests.loader.rows import LOCATION, PAYMENT, SALE, Made, at, changed, deleted
 
 AWKWARD = [
     "O'Keefe",
@@ -117,6 +120,54 @@ def test_every_value_of_every_type_arrives_unchanged(
     connection.close()
     assert found == [list(payment.values()) for payment in payments]
     assert texts_found == [[text, text[::-1]] for text, _ in drawn]
+
+
+money = {
+    "unit_price": st.integers(-(10**10) + 1, 10**10 - 1).map(lambda cents: Decimal(cents) / 100),
+    "payment_amount": st.integers(-(2**63), 2**63 - 1).map(lambda cents: Decimal(cents) / 100),
+}
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize(
+    ("table", "row", "column"), [(FactSalesOrder, SALE, "unit_price"), (FactPayment, PAYMENT, "payment_amount")]
+)
+@given(drawn=st.data())
+@settings(max_examples=25, deadline=None)
+def test_binary_rows_mean_what_the_same_rows_mean_as_text(
+    common_star: Star, table: type[StarRow], row: dict[str, Any], column: str, drawn: st.DataObject
+) -> None:
+    """To the last digit of money and the last bit of the star hash."""
+    values = drawn.draw(st.lists(st.tuples(rows, money[column]), min_size=1, max_size=4))
+    sales = [{**row, **{name: some[name] for name in some if name in row}, column: value} for some, value in values]
+    made = changed(table, sales, at(2, 2**62, 2**31 - 1), as_of=drawn.draw(st.datetimes(timezones=st.just(UTC))))
+    parts = (table.columns(), made.batch.data, made.columns)
+    names = listed([*columns_of(table), "_row_hash", "_deleted", *POSITION, "_seen_at"])
+
+    with common_star.connect() as connection:
+        connection.run(staging.create_stage(table) + "BEGIN")
+        found = []
+        for form, chunks in (("binary", copy_binary(*parts)), ("text", staging.copy_text(*parts))):
+            copy_in(connection, f"COPY {staging.stage_table(table)} ({names}) FROM STDIN (FORMAT {form})", chunks)
+            found.append(
+                connection.run(f"SELECT s, _star_hash, CAST({column} AS text) FROM {staging.stage_table(table)} s")
+            )
+            connection.run(f"DELETE FROM {staging.stage_table(table)}")
+        connection.run("ROLLBACK")
+
+    assert found[0] == found[1]
+    assert len(found[0]) == len(sales)
+
+
+def test_binary_rows_of_more_than_a_chunk_arrive_whole(star: Star) -> None:
+    rows = [{**SALE, "sales_order_id": number, "units_sold": number} for number in range(CHUNK_BYTES // 100)]
+
+    load_all(star.warehouse(), changed(FactSalesOrder, rows, at(1, 10)))
+
+    found = (
+        "SELECT count(*), count(DISTINCT sales_order_id), bool_and(units_sold = sales_order_id) FROM fact_sales_order"
+    )
+    assert star.rows(found) == [[len(rows), len(rows), True]]
 
 
 def test_a_page_larger_than_a_chunk_arrives_whole(star: Star, monkeypatch: pytest.MonkeyPatch) -> None:
