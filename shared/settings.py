@@ -74,5 +74,5 @@ class Settings(BaseSettings):
     warehouse_lock_timeout_seconds: Seconds = Field(
         60.0, description="Longest wait for a lock in the warehouse, in seconds."
     )
-    compression_level: Annotated[int, Field(ge=0, le=9)] = Field(1, description="gzip level of archive objects.")
+    compression_level: Annotated[int, Field(ge=0, le=3)] = Field(1, description="igzip level of archive objects.")
     log_level: str = Field("INFO", description="Least level that is logged.")
