@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from contracts.columnar import Validated, validate
+from contracts.columnar import TextColumn, Validated, validate
 from contracts.feeds import FEEDS, Feed, TextColumns
 from contracts.messages import (
     QUARANTINE,
@@ -26,9 +26,10 @@ from contracts.messages import (
     is_heartbeat,
 )
 from contracts.star import StarRow
-from services.transform.archive import Column, decode
+from services.transform import vector
+from services.transform.archive import decode
 from services.transform.quarantine import json_lines, refuse_drift
-from services.transform.star import BUILDERS, Builder, Columns
+from services.transform.star import BUILDERS, Builder
 from shared.archive import columns_of
 from shared.consumer import Delivery, Failures, InTime, always, no_time
 from shared.errors import CorruptObject, MalformedMessage, PipelineError
@@ -175,18 +176,14 @@ def transform(batch: ChangeBatch, feed: Feed, body: bytes, builders: Mapping[str
 
     Raises CorruptObject or ContractDrift.
     """
-    source, contract = batch.data.object, batch.data.position.contract
-    stored = decode(body, batch.data.columns, source.rows, f"{source.bucket}/{source.key}")
     if batch.data.operation is Operation.DELETED:
-        return Outcome(_deletions(batch, feed, stored[feed.key_under(contract)]), None)
-    hashes = stored.pop(ROW_HASH)
-    columns = feed.upcast(contract, stored)
-    validated = validate(feed.row, columns)
-    refuse_drift(batch, feed.contract, validated.failures)
-    kept = [hashes[row] for row in validated.rows]
-    star = feed.star
-    built = None if star is None else _star_rows(batch, star, builders[star.table](validated.columns), kept)
-    return Outcome(built, _quarantine(batch, feed, columns, validated))
+        keys = _stored(batch, body)[feed.key_under(batch.data.position.contract)]
+        return Outcome(_deletions(batch, feed, keys), None)
+    validated, hashes, quarantine = _accepted(batch, feed, body)
+    if feed.star is None:
+        return Outcome(None, quarantine)
+    built = {**builders[feed.star.table](validated.columns), ROW_HASH: hashes}
+    return Outcome(_file(batch, feed.star.table, "parquet", write(feed.star, built), len(hashes)), quarantine)
 
 
 def load_batch_of(batch: ChangeBatch, feed: Feed, table: type[StarRow], parquet: ObjectRef) -> LoadBatch:
@@ -206,15 +203,26 @@ def load_batch_of(batch: ChangeBatch, feed: Feed, table: type[StarRow], parquet:
     )
 
 
-def _star_rows(batch: ChangeBatch, star: type[StarRow], built: Columns, hashes: Column) -> File:
-    body = write(star, {**built, ROW_HASH: _integers(hashes, "int64", batch)})
-    return _file(batch, star.table, "parquet", body, len(hashes))
+def _stored(batch: ChangeBatch, body: bytes) -> dict[str, TextColumn]:
+    source = batch.data.object
+    return decode(body, batch.data.columns, source.rows, f"{source.bucket}/{source.key}")
 
 
-def _deletions(batch: ChangeBatch, feed: Feed, keys: Column) -> File | None:
+def _accepted(batch: ChangeBatch, feed: Feed, body: bytes) -> tuple[Validated, Array, File | None]:
+    """The rows that passed, their hashes, and the file of the others. The text they lay in is let go with this call."""
+    stored = _stored(batch, body)
+    hashes = _integers(stored.pop(ROW_HASH), vector.wide_integers, batch)
+    columns = feed.upcast(batch.data.position.contract, stored)
+    validated = validate(feed.row, columns, vector.at_once)
+    refuse_drift(batch, feed.contract, validated.failures)
+    kept = hashes[list(validated.rows)] if validated.failures else hashes
+    return validated, kept, _quarantine(batch, feed, columns, validated)
+
+
+def _deletions(batch: ChangeBatch, feed: Feed, keys: TextColumn) -> File | None:
     if feed.star is None:
         return None
-    body = write_keys(feed.star, _integers(keys, "int32", batch))
+    body = write_keys(feed.star, _integers(keys, vector.integers, batch))
     return _file(batch, feed.star.table, "parquet", body, len(keys))
 
 
@@ -231,8 +239,12 @@ def _file(batch: ChangeBatch, folder: str, suffix: str, body: bytes, rows: int) 
     return File(f"{folder}/{date}/{name.removesuffix('.tsv.gz')}-{sha256(body)[:16]}.{suffix}", body, rows)
 
 
-def _integers(values: Column, kind: str, batch: ChangeBatch) -> Array:
+def _integers(values: TextColumn, parser: vector.Parser, batch: ChangeBatch) -> Array:
     """Row hashes or keys that our own readers wrote: one that is no integer means damage, not a bad row."""
+    found = vector.parsed(parser, values)
+    if found is not None:
+        return found
+    kind = "int32" if parser is vector.integers else "int64"
     try:
         return np.array([int(value or "NULL") for value in values], kind)
     except (ValueError, OverflowError) as exc:

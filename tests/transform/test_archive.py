@@ -61,7 +61,9 @@ def test_postgres_itself_writes_what_we_read(server):
 
 
 def test_an_object_without_rows_has_empty_columns():
-    assert decode(packed(b""), NAMES, 0, "here") == {"a": [], "b": [], "c": []}
+    columns = decode(packed(b""), NAMES, 0, "here")
+
+    assert {name: list(column) for name, column in columns.items()} == {"a": [], "b": [], "c": []}
 
 
 GOOD = b"1\t2\t3\n4\t5\t6\n"
@@ -75,6 +77,7 @@ GOOD = b"1\t2\t3\n4\t5\t6\n"
         (packed(b"1\t2\n3\t4\t5\t6\n"), "2 lines"),
         (packed(b"1\t2\t3\n4\t5\t6"), "1 lines"),
         (packed(b""), "0 lines"),
+        (packed(GOOD + b"7"), "2 lines with 6 fields and a piece of one more"),
         (packed(b"1\t2\t\xff\n4\t5\t6\n"), "UTF-8"),
         (packed(b"1\t2\t\\x\n4\t5\t6\n"), "COPY text"),
         (packed(b"1\t2\t3\\\n4\t5\t6\n"), "COPY text"),
