@@ -4,6 +4,9 @@ PYTHON ?= python3
 SECONDS ?= 60
 MINUTES ?= 10
 EXAMPLES ?= 5000
+RUNS ?= 3
+ORDERS ?= 1000000
+PARTS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -14,7 +17,7 @@ OFFLINE := if [ -x ../shared/tools/terraform-offline ]; then eval "$$(../shared/
 .DEFAULT_GOAL := help
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
 .PHONY: deployed contracts documents workflows terraform-check costs costs-table
-.PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
+.PHONY: bench lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -79,6 +82,9 @@ attack: dev-setup ## Fail every outside call in all four ways, then run the stat
 
 late-commits: dev-setup ## Measure what our poll and two naive ones lose to late commits, in every variant (8 minutes).
 	@$(BIN)/python -m tests.late_commits --variant all --json .totes/late-commits.json
+
+bench: requirements ## Measure speed, cost and memory, each beside its limit: PARTS="path idle" for some, RUNS=3, ORDERS=1000000.
+	@$(BIN)/totes bench $(PARTS) --runs $(RUNS) --orders $(ORDERS) --json .totes/bench.json
 
 mutations: dev-setup ## Put deliberate bugs in one by one and show that the suite catches each.
 	@$(BIN)/python -m tests.mutations

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from services.ops import cli_compact, cli_doctor, cli_feeds, cli_rebuild, cli_trace
+from services.ops import cli_bench, cli_compact, cli_doctor, cli_feeds, cli_rebuild, cli_trace
 from services.ops.cli_contracts import contracts
 from services.ops.command import (
     INTERRUPTED,
@@ -305,6 +305,7 @@ cli_trace.register(app)
 cli_feeds.register(app)
 cli_compact.register(app)
 cli_rebuild.register(app)
+cli_bench.register(app)
 app.add_typer(dlq, name="dlq")
 app.add_typer(contracts, name="contracts")
 

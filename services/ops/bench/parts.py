@@ -34,8 +34,6 @@ PARTS = tuple(
         "growth": "how time grows with the number of rows",
         "idle": "what a poll costs the source where nothing changes",
         "freshness": "how late changes arrive under load",
-        "starts": "how long a function's start takes",
-        "memory": "how much memory a function takes at its peak",
     }.items()
 )
 
