@@ -32,15 +32,17 @@ WARM_SECONDS = 10.0
 ARRIVAL_SECONDS = 60.0
 """How long the last change may take before it counts as missing."""
 P50_SECONDS, P99_SECONDS = 0.4, 1.0
-STEPS = (250.0, 500.0, 1000.0, 2000.0, 3000.0, 4000.0, 6000.0, 8000.0, 12000.0, 16000.0)
+STEPS = (250.0, 500.0, 1000.0, 2000.0, 3000.0, 4000.0, 6000.0, 8000.0, 12000.0, 16000.0, 24000.0)
 """Changes a second of one step after the other, until one does not hold."""
 STEP_SECONDS = 30.0
 STEP_P99_SECONDS = 5.0
+LEAST_MADE = 0.9
+"""Of the changes asked for: where fewer are made, the source takes no more of them."""
 GROWTH_SECONDS = 1.0
 """Between the first third of a step and its last: with more of it a longer step would end above its p99."""
 MEDIAN = 0.5
-ROWS_PER_WRITER = 1000.0
-"""Changes a second of one session, beyond which another one helps."""
+ROWS_PER_WRITER = 4000.0
+"""Changes a second of one session, beyond which another one helps; the fewer, the less of the machine they take."""
 SEED = 7
 """Of the writers' choices."""
 
@@ -62,6 +64,11 @@ class Step:
     def holds(self) -> bool:
         """Whether the pipeline kept up with it."""
         return self.delays.percentile(0.99) <= STEP_P99_SECONDS and self.growth <= GROWTH_SECONDS
+
+    @property
+    def last(self) -> bool:
+        """Whether a higher rate can show nothing more."""
+        return not self.holds or self.made < LEAST_MADE * self.asked
 
     def __str__(self) -> str:
         """What a reader of the highest rate wants to know of each."""
@@ -152,7 +159,7 @@ def ramp(task: Task) -> Sequence[Figure]:
         for rate in STEPS:
             task.say(f"{rate:g} changes a second for {STEP_SECONDS:g} seconds")
             steps.append(found.step(watcher, rate, STEP_SECONDS))
-            if not steps[-1].holds:
+            if steps[-1].last:
                 break
         return [sustained(steps, found.faults())]
 
@@ -190,17 +197,20 @@ def figures(step: Step, faults: Faults) -> list[Figure]:
 
 
 def sustained(steps: Sequence[Step], faults: Faults) -> Figure:
-    """The last rate in a row that was kept up with, and what the stages did at the first that was not."""
+    """The last rate in a row that was kept up with, what the stages did at each, and what kept it from being higher."""
     kept = list(takewhile(lambda step: step.holds, steps))
     value = kept[-1].made if kept else 0.0
-    ended = "" if len(kept) == len(steps) else f"then {steps[len(kept)].load.bottleneck}; "
+    if len(kept) < len(steps):
+        ended = f"then {steps[len(kept)].load.bottleneck}"
+    else:
+        ended = "then the source takes no more" if kept[-1].last else "more was not tried"
     return Figure(
         name=f"highest sustained rate at p99 ≤ {STEP_P99_SECONDS:g} s",
         value=value,
         unit="changes/s",
         low=value,
         high=value,
-        note=f"{ended}{'; '.join(map(str, steps))}; {faults}",
+        note=f"{ended}; {'; '.join(map(str, steps))}; {faults}",
     )
 
 

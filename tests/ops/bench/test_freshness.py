@@ -147,7 +147,15 @@ def test_a_rate_is_sustained_only_if_every_lower_one_was() -> None:
     assert sustained(steps[2:], CLEAN).value == 0
     assert "1000/s: p99 5.1 s" in sustained(steps, CLEAN).note
     assert sustained(steps, CLEAN).note.startswith("then the source's rows wait for the poller; 250/s")
-    assert sustained(steps[:2], CLEAN).note.startswith("250/s")
+    assert sustained(steps[:2], CLEAN).note.startswith("more was not tried; 250/s")
+
+
+def test_where_the_source_takes_no_more_changes_a_higher_rate_is_not_tried() -> None:
+    enough, short = (Step(1000, made, Delays((1.0,), ()), 0.0, IDLE) for made in (900.0, 899.0))
+
+    assert (enough.last, short.last, step(1000, (9.0,)).last) == (False, True, True)
+    assert sustained([enough, short], CLEAN).value == 899
+    assert sustained([enough, short], CLEAN).note.startswith("then the source takes no more; ")
 
 
 def test_a_rate_at_which_delays_grow_is_not_sustained_however_short_they_still_are() -> None:
