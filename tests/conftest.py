@@ -8,6 +8,7 @@ Hypothesis draws is marked so here.
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -218,17 +219,24 @@ def _noticed() -> None:
     """Coverage's tracer takes over again at the next call of a function: this is one."""
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any, Any]) -> Iterator[Aws]:
-    """S3, SQS and Secrets Manager by moto, empty at each test; buckets versioned like the real ones."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+@contextmanager
+def account(clients: tuple[Any, Any, Any]) -> Iterator[Aws]:
+    """S3, SQS and Secrets Manager by moto, empty at its beginning; buckets versioned like the real ones."""
     s3, sqs, secrets = clients
-    with mock_aws():
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
         for bucket in ("archive", "processed", "control"):
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         names = ("changes", "changes-dlq", "loads", "loads-dlq")
         queues = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in names]
         yield Aws(s3, sqs, secrets, "archive", "processed", "control", *queues)
+
+
+@pytest.fixture
+def aws(clients: tuple[Any, Any, Any]) -> Iterator[Aws]:
+    """An account of the test's own."""
+    with account(clients) as made:
+        yield made
