@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from services.ops.bench.figures import Figure
 from services.ops.bench.table import number
 
-WIDTH, LEFT, RIGHT = 840, 270, 170
+WIDTH, LEFT, RIGHT = 840, 300, 160
 """Of the picture, of the names, of the values behind the bars; a README is some 840 pixels wide."""
 BAR, GAP, HEAD = 18, 10, 42
 OURS, LIMIT = "#1f6f8b", "#b9c4ca"
