@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.ops.command import NOT_FIT, only_here
+from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from services.ops.bench.run import Measured
@@ -41,6 +42,10 @@ def bench(  # noqa: PLR0913 - one parameter an option
     write: Annotated[
         Path | None, typer.Option(help="Bring the tables of this document up to date.", metavar="FILE")
     ] = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="Measure nothing, show what was written there before; repeatable.", metavar="FILE"),
+    ] = None,
     folder: Annotated[
         Path, typer.Option(help="Where servers keep their data while it runs; empty or new.", metavar="FOLDER")
     ] = Path(".totes/bench"),
@@ -62,13 +67,15 @@ def bench(  # noqa: PLR0913 - one parameter an option
     task = Task(runs=runs, orders=orders, full=full, folder=folder.absolute(), say=_say)
     files = run.Files(json_file, chart, write)
     files.expect_fit()
+    if earlier and (parts or json_file):
+        raise ConfigurationError("Expected --from alone, or parts to measure and --json to keep them, found both.")
 
     def show(done: "Sequence[Measured]") -> None:
         console.print()
         console.print(done[-1].failed or table.table(run.titled(done[-1].part), done[-1].figures))
-        files.write(done, task, utc_now())
+        files.write(done, run.as_json(done, task, utc_now()))
 
-    done = run.measure(chosen(parts or []), task, show)
+    done = run.shown(earlier, show) if earlier else run.measure(chosen(parts or []), task, show)
     if any(one.failed for one in done):
         raise typer.Exit(NOT_FIT)
 

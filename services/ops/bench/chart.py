@@ -3,26 +3,35 @@
 Invariant: it brings its own background, so that it reads alike on a light and on a dark page; no script, no font.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from services.ops.bench.figures import Figure
 from services.ops.bench.table import number
 
-WIDTH, LEFT, RIGHT = 840, 270, 170
+WIDTH, LEFT, RIGHT = 840, 300, 160
 """Of the picture, of the names, of the values behind the bars; a README is some 840 pixels wide."""
 BAR, GAP, HEAD = 18, 10, 42
-OURS, LIMIT = "#1f6f8b", "#b9c4ca"
+OURS, OTHERS, LIMIT = "#1f6f8b", "#c07a3a", "#b9c4ca"
 INK, FAINT, PAPER, FRAME = "#1c2529", "#5b6870", "#ffffff", "#d5dce0"
 
 
-def chart(parts: Sequence[tuple[str, Sequence[Figure]]]) -> str:
-    """A block of bars for each part, each figure above its limit; bars of one unit in one block have one scale."""
-    lines, top = [], 0.0
-    for title, figures in parts:
-        block = list(_block(title, figures, top))
-        lines += block
-        top += height_of(figures)
+@dataclass(frozen=True)
+class Block:
+    """Bars under a title. `others`: names of figures that are not this project's."""
+
+    title: str
+    figures: Sequence[Figure]
+    others: Container[str] = ()
+
+
+def chart(blocks: Sequence[Block]) -> str:
+    """Block below block, each figure above its limit; bars of one unit in one block have one scale."""
+    lines, top = list[str](), 0.0
+    for block in blocks:
+        lines += _bars(block, top)
+        top += height_of(block.figures)
     return "\n".join((_opening(top + GAP), *lines, "</svg>", ""))
 
 
@@ -45,14 +54,15 @@ def _opening(height: float) -> str:
     )
 
 
-def _block(title: str, figures: Sequence[Figure], top: float) -> Iterator[str]:
-    yield _text(16, top + 26, title, weight="600")
+def _bars(block: Block, top: float) -> Iterator[str]:
+    figures = block.figures
+    yield _text(16, top + 26, block.title, weight="600")
     longest = {unit: max(_values(figures, unit)) for unit in {figure.unit for figure in figures}}
     at, limited = top + HEAD, _limited(figures)
     for figure in figures:
         scale = (WIDTH - LEFT - RIGHT) / (longest[figure.unit] or 1)
         yield _text(LEFT - 10, at + 13, figure.name, anchor="end")
-        yield from _bar(at, figure.value, figure, OURS, scale)
+        yield from _bar(at, figure.value, figure, OTHERS if figure.name in block.others else OURS, scale)
         if figure.limit is not None and figure in limited:
             at += BAR
             yield _text(LEFT - 10, at + 13, figure.limit_name, anchor="end", ink=FAINT)
@@ -67,7 +77,7 @@ def _values(figures: Sequence[Figure], unit: str) -> list[float]:
 def _bar(at: float, value: float, figure: Figure, colour: str, scale: float) -> Iterator[str]:
     width = max(1.0, value * scale)
     yield f'<rect x="{LEFT}" y="{at + 2:.1f}" width="{width:.1f}" height="{BAR - 4}" rx="2" fill="{colour}"/>'
-    yield _text(LEFT + width + 6, at + 13, f"{number(value)} {figure.unit}", ink=INK if colour == OURS else FAINT)
+    yield _text(LEFT + width + 6, at + 13, f"{number(value)} {figure.unit}", ink=FAINT if colour == LIMIT else INK)
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", ink: str = INK, weight: str = "400") -> str:

@@ -140,6 +140,7 @@ class Bench:
             source.close()
 
     def _sample(self, poller: Poller, settings: Settings, before: Callable[[], None]) -> Cost:
+        self._poll(poller, settings)  # what happened before the sample is none of it
         started = self._counted()
         for _ in range(POLLS):
             before()

@@ -37,6 +37,8 @@ PARTS = tuple(
         "costs": "what a deployment costs at list prices",
     }.items()
 )
+PEERS = Described("peers", "tests.peers", "the same rows by other tools, each in turn")
+"""What `make bench-peers` measures, in an environment of its own."""
 
 
 def chosen(names: Sequence[str]) -> tuple[Described, ...]:

@@ -82,7 +82,7 @@ def figures_of(runs: Sequence[Run]) -> Iterator[Figure]:
         note=f"first poll to last commit; {_spent(runs)}",
     )
     yield measured(
-        f"backfill of {rows:,} orders, with the stack's start",
+        "backfill from the stack's start",
         [run.backfill.from_start for run in runs],
         "s",
         limits=copied,
@@ -94,7 +94,7 @@ def figures_of(runs: Sequence[Run]) -> Iterator[Figure]:
         [run.update for run in runs],
         "s",
         limits=[run.update_copied for run in runs],
-        limit_name=f"{LIMIT} of the updated rows",
+        limit_name="COPY | COPY of the updated rows",
         note="the UPDATE's commit to the last version's commit",
     )
 

@@ -9,18 +9,19 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from services.ops.bench import chart, table
+from services.ops.bench import table
+from services.ops.bench.chart import Block, chart
 from services.ops.bench.figures import Figure, Task
-from services.ops.bench.parts import Described
+from services.ops.bench.parts import PARTS, PEERS, Described
 from shared.errors import ConfigurationError, PipelineError
 
-CHARTED = ("path", "stages")
-"""What the chart shows, the whole before its stages."""
+OURS = "totes"
+"""What the peers' figures call this project, behind the last colon of their names."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,10 @@ class Files:
         if self.document is not None:
             table.put(_text(self.document), "")
 
-    def write(self, done: Sequence[Measured], task: Task, at: datetime) -> None:
-        """Keep what was measured so far, in place of what was kept before."""
+    def write(self, done: Sequence[Measured], kept: str) -> None:
+        """Keep what was measured so far, in place of what was kept before; `kept` is the JSON."""
         if self.json is not None:
-            self.json.write_text(as_json(done, task, at), encoding="utf-8")
+            self.json.write_text(kept, encoding="utf-8")
         if self.chart is not None:
             self.chart.write_text(charted(done), encoding="utf-8")
         if self.document is not None:
@@ -112,15 +113,49 @@ def machine() -> dict[str, Any]:
     }
 
 
+def read(path: Path) -> list[Measured]:
+    """What an earlier run kept as JSON. Raises ConfigurationError where it is none of the bench's."""
+    known = {part.name: part for part in (*PARTS, PEERS)}
+    try:
+        parts = json.loads(path.read_text(encoding="utf-8"))["parts"]
+        return [Measured(known[name], _figures(part), part["failed"]) for name, part in parts.items()]
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise ConfigurationError(f"Expected figures of `totes bench` in {path}, found none: {exc!r}.") from exc
+
+
+def shown(paths: Sequence[Path], show: Callable[[Sequence[Measured]], None]) -> list[Measured]:
+    """What earlier runs kept, shown as if it had been measured now. Raises ConfigurationError like `read`."""
+    done = [one for path in paths for one in read(path)]
+    for number in range(1, len(done) + 1):
+        show(done[:number])
+    return done
+
+
+def _figures(part: dict[str, Any]) -> tuple[Figure, ...]:
+    return tuple(Figure(**{name: value for name, value in one.items() if name != "ratio"}) for one in part["figures"])
+
+
 def _part(one: Measured) -> dict[str, Any]:
     return {"figures": [figure.as_json() for figure in one.figures], "failed": one.failed}
 
 
 def charted(done: Sequence[Measured]) -> str:
-    """The chart of what was measured of CHARTED."""
+    """The chart: the whole path, beside other tools where they were measured, then its stages."""
     there = {one.part.name: one for one in done if one.figures}
-    shown = [there[name] for name in CHARTED if name in there]
-    return chart.chart([(sentence(one.part.what), one.figures) for one in shown])
+    blocks = peers_blocks(there["peers"].figures) if "peers" in there else list[Block]()
+    names = ("stages",) if blocks else ("path", "stages")
+    own = [Block(sentence(there[name].part.what), there[name].figures) for name in names if name in there]
+    return chart([*blocks, *own])
+
+
+def peers_blocks(figures: Sequence[Figure]) -> list[Block]:
+    """A block for each step, a bar for each tool: a name is `step: tool`, and what has no unit is no bar."""
+    steps: dict[str, list[Figure]] = {}
+    for figure in figures:
+        step, _, tool = figure.name.rpartition(": ")
+        if figure.unit:
+            steps.setdefault(step, []).append(replace(figure, name=tool, limit=None))
+    return [Block(sentence(step), bars, {bar.name for bar in bars if bar.name != OURS}) for step, bars in steps.items()]
 
 
 def tables(done: Sequence[Measured]) -> str:

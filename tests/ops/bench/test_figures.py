@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from services.ops.bench import chart, costs, growth, idle, path, run, stages, table
+from services.ops.bench.chart import Block
 from services.ops.bench.figures import Figure, Task, exponent, measured
-from services.ops.bench.parts import PARTS, Described, chosen
+from services.ops.bench.parts import PARTS, PEERS, Described, chosen
 from services.ops.bench.stages import STAGES, Limits, Spent
 from shared.errors import ConfigurationError, Unavailable
 
@@ -93,7 +94,7 @@ def test_a_document_without_marks_is_left_alone() -> None:
 
 
 def test_the_chart_is_svg_with_a_bar_for_each_figure_and_each_limit_inside_its_frame() -> None:
-    text = chart.chart([("path & more", [SOME, measured("other", [7.0], "ms")])])
+    text = chart.chart([Block("path & more", [SOME, measured("other", [7.0], "ms")])])
 
     root = ElementTree.fromstring(text)  # noqa: S314 - our own text
     bars = [
@@ -105,14 +106,14 @@ def test_the_chart_is_svg_with_a_bar_for_each_figure_and_each_limit_inside_its_f
 
 
 def test_a_limit_that_figures_share_is_drawn_once() -> None:
-    text = chart.chart([("x", [SOME, replace(SOME, name="other")])])
+    text = chart.chart([Block("x", [SOME, replace(SOME, name="other")])])
 
     assert text.count("COPY | COPY") == 1
     assert text.count('rx="2"') == 3
 
 
 def test_bars_of_one_unit_have_one_scale() -> None:
-    text = chart.chart([("x", [measured("one", [10.0], "s"), measured("two", [5.0], "s")])])
+    text = chart.chart([Block("x", [measured("one", [10.0], "s"), measured("two", [5.0], "s")])])
 
     widths = [
         float(each.attrib["width"])
@@ -192,11 +193,46 @@ def test_figures_are_kept_in_every_file_that_is_named(tmp_path: Path) -> None:
     [part] = chosen(["path"])
 
     files.expect_fit()
-    files.write([run.Measured(part, (SOME,))], Task(1, 1000, full=False, folder=tmp_path, say=str), NOW)
+    files.write([run.Measured(part, (SOME,))], "{}")
 
-    assert json.loads((tmp_path / "figures.json").read_text())["at"] == NOW.isoformat()
+    assert (tmp_path / "figures.json").read_text() == "{}"
     assert (tmp_path / "chart.svg").read_text().startswith("<svg")
     assert "| backfill | 5 | s |" in document.read_text()
+
+
+def test_what_was_kept_is_shown_again_as_it_was_measured(tmp_path: Path) -> None:
+    task, seen = Task(1, 1000, full=False, folder=tmp_path, say=str), list[list[str]]()
+    measured_before = [run.Measured(part, (SOME,)) for part in (*chosen(["path"]), PEERS)]
+    for one in measured_before:
+        (tmp_path / one.part.name).write_text(run.as_json([one], task, NOW))
+
+    found = run.shown(
+        [tmp_path / one.part.name for one in measured_before],
+        lambda done: seen.append([one.part.name for one in done]),
+    )
+
+    assert found == measured_before
+    assert seen == [["path"], ["path", "peers"]]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"parts": {"speed": {}}}', '{"parts": {"path": {"figures": [{}]}}}'])
+def test_a_file_that_holds_no_figures_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+
+    with pytest.raises(ConfigurationError, match=r"x\.json"):
+        run.read(tmp_path / "x.json")
+
+
+def test_other_tools_stand_in_the_chart_beside_ours_in_place_of_our_path_alone() -> None:
+    peers = tuple(measured(name, [3.0], unit) for name, unit in (("step: totes", "s"), ("step: Sling", "s"), ("r", "")))
+    done = [run.Measured(part, (SOME,)) for part in chosen(["stages", "path"])] + [run.Measured(PEERS, peers)]
+
+    [block] = run.peers_blocks(peers)
+    text = run.charted(done)
+
+    assert ([one.name for one in block.figures], block.others) == (["totes", "Sling"], {"Sling"})
+    assert text.count(chart.OTHERS) == 1
+    assert "A backfill from" not in text
 
 
 def test_a_file_that_could_not_be_written_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
