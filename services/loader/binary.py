@@ -28,9 +28,6 @@ _EPOCH = np.datetime64("2000-01-01")
 _TYPES: dict[type, Any] = {int: ">i4", date: ">i4", time: ">i8", bool: "u1"}
 _BASE = 10_000
 """Of numeric's digits."""
-_DIGITS = {"numeric(10, 2)": 3}
-_MOST_DIGITS = 6
-"""What an int64 of hundredths needs: five before the point, one behind it."""
 _TAIL = [(ROW_HASH, ">i8"), ("_deleted", "u1"), ("_generation", ">i4"), ("_revision", ">i8"), ("_contract", ">i4")]
 _SEEN_AT = "_seen_at"
 
@@ -42,7 +39,10 @@ def fits(columns: Sequence[Column]) -> bool:
 
 def copy_binary(present: Sequence[Column], data: LoadBatchData, columns: Mapping[str, Array]) -> Iterator[bytes]:
     """The rows of a load batch that changes, some thousand a chunk."""
-    fields = [(column.name, _type(column)) for column in present] + [*_TAIL, (_SEEN_AT, ">i8")]
+    fields = [(column.name, _type(column, np.asarray(columns[column.name]))) for column in present] + [
+        *_TAIL,
+        (_SEEN_AT, ">i8"),
+    ]
     rows = max(1, min(data.object.rows, CHUNK_BYTES // _record(fields).itemsize))
     chunk = _blank(fields, rows, data)
     yield _HEADER
@@ -76,11 +76,21 @@ def _blank(fields: Sequence[tuple[str, Any]], rows: int, data: LoadBatchData) ->
     return chunk
 
 
-def _type(column: Column) -> Any:
+def _type(column: Column, values: npt.NDArray[Any]) -> Any:
     if column.python is not Decimal:
         return _TYPES[column.python]
-    digits = _DIGITS.get(column.sql, _MOST_DIGITS)
-    return np.dtype([(name, ">i2") for name in ("count", "weight", "sign", "scale")] + [("digits", ">i2", digits)])
+    return np.dtype(
+        [(name, ">i2") for name in ("count", "weight", "sign", "scale")] + [("digits", ">i2", _digits(values))]
+    )
+
+
+def _digits(hundredths: npt.NDArray[Any]) -> int:
+    """How many digits the greatest of them needs, the one behind the point included."""
+    greatest = max(-int(hundredths.min(initial=0)), int(hundredths.max(initial=0)))
+    digits = 2
+    while greatest >= 100 * _BASE ** (digits - 1):
+        digits += 1
+    return digits
 
 
 def _fill(field: npt.NDArray[Any], column: Column, values: npt.NDArray[Any]) -> None:

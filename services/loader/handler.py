@@ -176,7 +176,7 @@ class Composition:
 @cache
 def compose() -> Composition:
     """Build the adapters from settings; nothing connects to the warehouse yet."""
-    settings = Settings()
+    settings = Settings.from_environment()
     secrets, sqs = Secrets(boto3.client("secretsmanager")), boto3.client("sqs")
     warehouse = Warehouse(lambda: _connect(secrets, settings), settings.warehouse_schema)
     loader = Loader(ObjectStore(boto3.client("s3")), warehouse, logger("loader", settings.log_level))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from contracts.star import StarRow
-from services.loader.references import skipping_checks
+from services.loader.references import hold_members, skipping_checks
 from services.loader.staging import Staged, stage_table
 from shared.bookkeeping import POSITION, SEEN_POSITION, columns_of, listed, row, seen_table, star_hash
 from shared.errors import PositionConflict
@@ -38,31 +38,32 @@ class FactSql:
 
 
 def keep_history(
-    connection: Connection, fact: type[StarRow], staged: Staged, *, repairs: bool = False, held: bool = False
+    connection: Connection, fact: type[StarRow], staged: Staged, *, repairs: bool = False, many: bool = False
 ) -> int:
     """Merge the staged observations; the number of versions inserted.
 
-    `repairs`: some of them came to mend. `held`: every member they refer to is locked (services.loader.references).
+    `repairs`: some of them came to mend. `many`: so many rows that asking pays for what need not be done row by row.
     Raises PositionConflict where one key has two star hashes at one position.
     """
-    versions = None if repairs or not staged.once else _append(connection, fact, staged, held=held)
-    return _insert_between(connection, fact, staged, repairs=repairs, held=held) if versions is None else versions
-
-
-def _append(connection: Connection, fact: type[StarRow], staged: Staged, *, held: bool) -> int | None:
-    """What mostly comes: keys that nobody has seen, or later observations of each. None, and no trace, if it is not."""
-    sql = fact_sql(fact)
-    lows, highs = zip(*staged.spans, strict=True)
-    if rows_of(connection, sql.find_any, lows=as_array(lows), highs=as_array(highs)) == [[False]]:
-        connection.run(sql.keep_first)
+    sql = fact_sql(fact, in_order=staged.ascending)
+    held = many and hold_members(connection, fact, staged.members)
+    if staged.once and not repairs:
+        if many and not _any_seen(connection, sql, staged):
+            connection.run(sql.keep_first)
+            return _insert(connection, sql.insert_first, held=held)
         with skipping_checks(connection, held=held):
-            return _count(connection, sql.insert_first)
-    with skipping_checks(connection, held=held):
-        [[later, versions]] = rows_of(connection, sql.append_later)
-    return int(versions) if later else None
+            [[later, versions]] = rows_of(connection, sql.append_later)
+        if later:
+            return int(versions)
+    return _merge(connection, fact, staged, repairs=repairs, held=held)
 
 
-def _insert_between(connection: Connection, fact: type[StarRow], staged: Staged, *, repairs: bool, held: bool) -> int:
+def _any_seen(connection: Connection, sql: "FactSql", staged: Staged) -> bool:
+    lows, highs = zip(*staged.spans, strict=True)
+    return rows_of(connection, sql.find_any, lows=as_array(lows), highs=as_array(highs)) == [[True]]
+
+
+def _merge(connection: Connection, fact: type[StarRow], staged: Staged, *, repairs: bool, held: bool) -> int:
     """Merge observations that may lie anywhere between those that were seen."""
     sql = fact_sql(fact)
     fresh = _count(connection, sql.keep_observations)
@@ -73,11 +74,10 @@ def _insert_between(connection: Connection, fact: type[StarRow], staged: Staged,
         connection.run(sql.restore)
         fresh += _count(connection, sql.look_again)
     touched = _count(connection, sql.find_touched)
-    if touched > fresh:
-        connection.run(sql.move_rows)
-    with skipping_checks(connection, held=held):
-        versions = _count(connection, sql.insert_heads)
-    return versions + _count(connection, sql.copy_heads) if touched > fresh else versions
+    if touched == fresh:
+        return _insert(connection, sql.insert_heads, held=held)
+    connection.run(sql.move_rows)
+    return _insert(connection, sql.insert_heads, held=held) + _count(connection, sql.copy_heads)
 
 
 def refuse_conflict(connection: Connection, table: type[StarRow], find_conflict: str) -> None:
@@ -90,13 +90,14 @@ def refuse_conflict(connection: Connection, table: type[StarRow], find_conflict:
 
 
 @cache
-def fact_sql(fact: type[StarRow]) -> FactSql:
-    """The statements of one fact."""
+def fact_sql(fact: type[StarRow], *, in_order: bool = False) -> FactSql:
+    """The statements of one fact; `in_order`: the keys of the stage lie in their order already."""
+    order = "" if in_order else f"ORDER BY b.{identifier(fact.key)}"
     return FactSql(
         find_any=_find_any(fact),
-        keep_first=_keep_first(fact),
-        insert_first=_insert_first(fact),
-        append_later=_append_later(fact),
+        keep_first=_keep_first(fact, order),
+        insert_first=_insert_first(fact, order),
+        append_later=_append_later(fact, order),
         keep_observations=_keep_observations(fact),
         keep_earlier_sight=_keep_earlier_sight(fact),
         find_conflict=_find_conflict(fact),
@@ -107,6 +108,11 @@ def fact_sql(fact: type[StarRow]) -> FactSql:
         copy_heads=_copy_heads(fact),
         restore=_restore(fact),
     )
+
+
+def _insert(connection: Connection, sql: str, *, held: bool) -> int:
+    with skipping_checks(connection, held=held):
+        return _count(connection, sql)
 
 
 def _count(connection: Connection, sql: str) -> int:
@@ -122,21 +128,21 @@ SELECT EXISTS (SELECT FROM unnest(CAST(:lows AS int[]), CAST(:highs AS int[])) s
                       <= span.high)"""
 
 
-def _keep_first(fact: type[StarRow]) -> str:
+def _keep_first(fact: type[StarRow], order: str) -> str:
     return f"""
 -- Keys that nobody has seen.
 INSERT INTO {_seen_target(fact)}
-SELECT {_observed(fact, "b")} FROM {stage_table(fact)} b ORDER BY b.{identifier(fact.key)}"""
+SELECT {_observed(fact, "b")} FROM {stage_table(fact)} b {order}"""
 
 
-def _insert_first(fact: type[StarRow]) -> str:
+def _insert_first(fact: type[StarRow], order: str) -> str:
     return f"""
 -- A key that nobody has seen starts a run with its first observation.
 INSERT INTO {_fact_target(fact)}
-SELECT {_version(fact, "b")} FROM {stage_table(fact)} b WHERE NOT b._deleted ORDER BY b.{identifier(fact.key)}"""
+SELECT {_version(fact, "b")} FROM {stage_table(fact)} b WHERE NOT b._deleted {order}"""
 
 
-def _append_later(fact: type[StarRow]) -> str:
+def _append_later(fact: type[StarRow], order: str) -> str:
     seen, key = seen_table(fact), identifier(fact.key)
     return f"""
 -- If each staged observation is later than all of its key: keep them, and insert a version where the star hash changes.
@@ -146,7 +152,7 @@ WITH known AS MATERIALIZED (
        FROM {stage_table(fact)} b LEFT JOIN LATERAL (
             SELECT {listed(SEEN_POSITION, "s")}, s.star_hash FROM {seen} s WHERE s.key = b.{key}
              ORDER BY s.key DESC, s.generation DESC, s.revision DESC, s.contract DESC LIMIT 1) last ON true
-      ORDER BY b.{key}),
+      {order}),
 told AS MATERIALIZED (SELECT bool_and(later) AS later FROM known),
 kept AS (
      INSERT INTO {_seen_target(fact)}

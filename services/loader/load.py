@@ -15,7 +15,7 @@ from contracts.messages import LoadBatch, LoadBatchData, Operation, Origin
 from contracts.star import Kind, StarRow
 from services.loader import dimensions, history
 from services.loader.proof import prove
-from services.loader.references import MANY_ROWS, hold_members
+from services.loader.references import MANY_ROWS
 from services.loader.staging import Load, Staged, stage, together
 from services.loader.warehouse import Warehouse
 from shared import parquet
@@ -45,22 +45,22 @@ def fetch(objects: ObjectStore, batch: LoadBatch, table: type[StarRow]) -> Load:
     return Load(batch, lambda: parquet.read(table, body))
 
 
-def load(warehouse: Warehouse, table: type[StarRow], loads: Sequence[Load]) -> Report:
-    """Load all or none of the batches, each of this star table.
+def load(warehouse: Warehouse, table: type[StarRow], loads: Sequence[Load], *, many_rows: int = MANY_ROWS) -> Report:
+    """Load all or none of the batches, each of this star table; from `many_rows` on, as a large merge.
 
     Raises ContractViolation where one of them can never be loaded, WarehouseUnavailable, ConfigurationError.
     """
-    return warehouse.transaction(table, lambda connection: _load(connection, table, loads))
+    return warehouse.transaction(table, lambda connection: _load(connection, table, loads, many_rows))
 
 
-def _load(connection: Connection, table: type[StarRow], loads: Sequence[Load]) -> Report:
+def _load(connection: Connection, table: type[StarRow], loads: Sequence[Load], many_rows: int) -> Report:
     there: dict[str, datetime] = dict(rows_of(connection, _FIND_LOADED, ids=[load.batch.id for load in loads]))
     new, again = sort_out(loads, there)
     # By page, so that keys mostly lie in the stage in the order in which they are inserted.
     told = sorted((*new, *again), key=lambda load: load.batch.data.page)
     staged = together([stage(connection, table, load) for load in told])
     repairs = any(_is_repair(load) for load in told)
-    versions = _merge(connection, table, staged, repairs=repairs) if staged.rows else 0
+    versions = _merge(connection, table, staged, repairs=repairs, many_rows=many_rows) if staged.rows else 0
     for item in new:
         _keep(connection, item.batch.id, item.batch.data)
     prove(connection, {item.batch.data.feed for item in new} | _captured(connection, loads, new))
@@ -96,14 +96,13 @@ def _captured(connection: Connection, loads: Sequence[Load], new: Sequence[Load]
     return {feed for (feed,) in rows_of(connection, _CAPTURED, ids=list(known), origins=origins)}
 
 
-def _merge(connection: Connection, table: type[StarRow], staged: Staged, *, repairs: bool) -> int:
+def _merge(connection: Connection, table: type[StarRow], staged: Staged, *, repairs: bool, many_rows: int) -> int:
     """Bring the stage into the star table; the number of fact versions inserted."""
     if table.kind() is Kind.DIMENSION:
         dimensions.merge(connection, table, repairs=repairs)
         return 0
     dimensions.infer_members(connection, staged.members)
-    held = staged.rows >= MANY_ROWS and hold_members(connection, table, staged.members)
-    return history.keep_history(connection, table, staged, repairs=repairs, held=held)
+    return history.keep_history(connection, table, staged, repairs=repairs, many=staged.rows >= many_rows)
 
 
 def _keep(connection: Connection, batch_id: str, data: LoadBatchData) -> None:

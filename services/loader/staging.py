@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,11 +57,16 @@ class Staged:
         """All of them."""
         return sum(map(len, self.pages))
 
+    @cached_property
+    def ascending(self) -> bool:
+        """Each key is greater than the one before it."""
+        keys = np.concatenate(self.pages)
+        return bool((keys[1:] > keys[:-1]).all())
+
     @property
     def once(self) -> bool:
         """No key lies there twice."""
-        keys = np.sort(np.concatenate(self.pages))
-        return bool((keys[1:] != keys[:-1]).all())
+        return self.ascending or len(np.unique(np.concatenate(self.pages))) == self.rows
 
     @property
     def spans(self) -> list[tuple[int, int]]:

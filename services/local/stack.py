@@ -30,6 +30,7 @@ from services.local.lock import UpLock
 from services.local.postgres import PostgresServer
 from services.local.processes import Process
 from services.local.recover import Recovery
+from services.local.settings import CommandSettings
 from services.local.topology import MINUTE_SECONDS, Topology, topology
 from shared.checkpoint import CheckpointStore
 from shared.errors import CheckpointConflict, ConfigurationError, PipelineError
@@ -252,7 +253,7 @@ class Stack:
             settings={
                 "lease_seconds": f"{LEASE_SECONDS:g}",
                 "settle_seconds": f"{SETTLE_POLLS * self._options.poll_interval_seconds:g}",
-                **chosen_settings(Settings()),
+                **chosen_settings(CommandSettings()),
                 "warehouse_schema": self._options.warehouse_schema,
                 "time_zone": self._options.time_zone,
                 "poll_interval_seconds": f"{self._options.poll_interval_seconds:g}",

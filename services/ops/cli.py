@@ -280,10 +280,10 @@ def reconcile(
 
     from rich.console import Console
 
+    from services.local.settings import CommandSettings
     from services.ops import reconcile as reconciling
     from services.ops.running import find
     from services.reconciler.reconcile import Task
-    from shared.settings import Settings
 
     task = Task(
         feeds=reconciling.feeds_named(feed or []),
@@ -292,7 +292,7 @@ def reconcile(
         deep=deep,
         allow=reconciling.asking(lambda question: sys.stdin.isatty() and typer.confirm(question), yes=yes),
     )
-    report = reconciling.reconciler_of(find(state_dir), Settings()).run(task)
+    report = reconciling.reconciler_of(find(state_dir), CommandSettings()).run(task)
     if as_json:
         typer.echo(json.dumps(reconciling.as_json(report), indent=2))
     else:

@@ -3,6 +3,7 @@
 Invariant: importing this imports nothing that takes long. A second run measures anew; nothing is kept between two.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +29,7 @@ def bench(  # noqa: PLR0913 - one parameter an option
     *,
     parts: Annotated[
         list[str] | None,
-        typer.Argument(help="stages, path, growth, idle, freshness, starts, memory; all without one.", metavar="PART…"),
+        typer.Argument(help="stages, path, growth, idle, freshness, costs; all without one.", metavar="PART…"),
     ] = None,
     runs: Annotated[int, typer.Option(min=1, help="Runs of each measurement; the median counts.", metavar="N")] = RUNS,
     orders: Annotated[int, typer.Option(min=1000, help="Sales orders in the source.", metavar="N")] = ORDERS,
@@ -59,18 +60,15 @@ def bench(  # noqa: PLR0913 - one parameter an option
 
     console = Console() if Console().is_terminal else Console(width=PLAIN_WIDTH)
     task = Task(runs=runs, orders=orders, full=full, folder=folder.absolute(), say=_say)
+    files = run.Files(json_file, chart, write)
+    files.expect_fit()
 
-    def show(one: "Measured") -> None:
+    def show(done: "Sequence[Measured]") -> None:
         console.print()
-        console.print(one.failed or table.table(run.titled(one.part), one.figures))
+        console.print(done[-1].failed or table.table(run.titled(done[-1].part), done[-1].figures))
+        files.write(done, task, utc_now())
 
     done = run.measure(chosen(parts or []), task, show)
-    if json_file is not None:
-        json_file.write_text(run.as_json(done, task, utc_now()), encoding="utf-8")
-    if chart is not None:
-        run.write_chart(chart, done)
-    if write is not None:
-        run.write_document(write, done)
     if any(one.failed for one in done):
         raise typer.Exit(NOT_FIT)
 

@@ -36,13 +36,13 @@ def compact(
     """
     from rich.console import Console
 
+    from services.local.settings import CommandSettings
     from services.ops import compact as compacting
     from services.ops.running import find
-    from shared.settings import Settings
 
     task = compacting.task_of(table or [], day, dry_run=dry_run)
     description = find(state_dir)
-    report = compacting.compactor_of(description, Settings()).run(task)
+    report = compacting.compactor_of(description, CommandSettings()).run(task)
     if as_json:
         typer.echo(json.dumps(compacting.as_json(report, dry_run=dry_run), indent=2))
     else:

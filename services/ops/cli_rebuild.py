@@ -60,16 +60,16 @@ def rebuild(  # noqa: PLR0913 - one parameter an option
     it anew, use --into, or drop the schema first. It may run beside the live pipeline. Exit codes: 0 done; 1 some
     batches failed, and are named; 3 it had to stop, run it again.
     """
+    from services.local.settings import CommandSettings
     from services.ops.audit import audited
     from services.ops.rebuild import Rebuilt, make_schema, rebuilder_of
     from services.ops.rebuild_view import watching
     from services.ops.running import trail_of
-    from shared.settings import Settings
 
     selection, description = _selected(feed, since, until), _description(state_dir)
     schema = _schema(into, description.warehouse_schema)
     _ask(f"Rebuild {selection} in the schema {schema}, from the archive?", yes=yes)
-    done, rebuilder = Rebuilt(), rebuilder_of(description, schema, Settings())
+    done, rebuilder = Rebuilt(), rebuilder_of(description, schema, CommandSettings())
     began = time.monotonic()
     with audited(trail_of(description), action="rebuild", what=f"{selection} into {schema}", why=why) as outcome:
         _say(_what_is_there(schema, make_schema(description, schema)))
@@ -103,6 +103,7 @@ def replay_archive(  # noqa: PLR0913 - one parameter an option
     loaded before it. They go in the order of their snapshots; one that was broken off says where to go on. Exit codes:
     0 done; 1 some batches could not be read, and are named; 3 it had to stop.
     """
+    from services.local.settings import CommandSettings
     from services.ops.archived import Archive, NoBooks, WarehouseBooks
     from services.ops.audit import audited
     from services.ops.rebuild import loading
@@ -110,10 +111,9 @@ def replay_archive(  # noqa: PLR0913 - one parameter an option
     from services.ops.running import trail_of
     from shared.objects import ObjectStore
     from shared.queues import Queue
-    from shared.settings import Settings
 
     selection, description = _selected(feed, since, until), _description(state_dir)
-    warehouse = loading(description, description.warehouse_schema, Settings())
+    warehouse = loading(description, description.warehouse_schema, CommandSettings())
     replayer = Replayer(
         Archive(ObjectStore(description.client("s3")), description.buckets["archive"]),
         NoBooks() if all_ else WarehouseBooks(warehouse),

@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import ConfigurationError
+from shared.settings import ENV_PREFIX
 
-ENV_PREFIX = "TOTES_"
 SIMULATE_CHANGES_PER_SECOND = 5.0
 """Enough to see every feed move within a minute, little enough for two cores."""
 

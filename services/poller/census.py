@@ -7,7 +7,7 @@ the source's count is equal exactly if no known key is gone. Meeting a key twice
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from shared.checkpoint import Horizon
 
@@ -21,9 +21,10 @@ class Keys:
     def __init__(self) -> None:
         self._sorted = array("q")
 
-    def write(self, row: bytes, /) -> None:
+    def writelines(self, rows: Sequence[bytes], /) -> None:
         """Take the next greater keys, with commas between them."""
-        self._sorted.extend(map(int, row.split(b",")))
+        for row in rows:
+            self._sorted.extend(map(int, row.split(b",")))
 
     def __len__(self) -> int:
         """How many were listed."""
@@ -50,10 +51,10 @@ class Census:
         self.counted: Horizon | None = None
         """The last snapshot in which known keys and the source's count agreed."""
 
-    def meet(self, key: int) -> None:
-        """A row of this key was read, whether or not it was sent."""
-        if self._listed is not None and key not in self._listed:
-            self._met.add(key)
+    def meet(self, keys: Iterable[int]) -> None:
+        """Rows of these keys were read, whether or not they were sent."""
+        if self._listed is not None:
+            self._met.update(key for key in keys if key not in self._listed)
 
     def agrees(self, count: int) -> bool:
         """Whether nothing that is known can be gone, after a scan in the snapshot that was counted."""

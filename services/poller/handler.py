@@ -17,7 +17,7 @@ from services.poller.poller import Adapters, Poller, as_answer
 from shared.archive import Publisher
 from shared.checkpoint import CheckpointStore
 from shared.invocation import Context, seconds_left, utc_now
-from shared.objects import ObjectStore
+from shared.objects import ObjectStore, unhesitating
 from shared.postgres import Connection
 from shared.queues import Queue
 from shared.secrets import Secrets, connect_by_secret
@@ -36,7 +36,7 @@ def handler(event: object, context: Context) -> dict[str, Any]:  # noqa: ARG001 
     poller = _poller()
     left = seconds_left(context) - STOP_BEFORE_SECONDS
     try:
-        summary = poller.run(min(Settings().poll_lifetime_seconds, left), time.sleep)
+        summary = poller.run(min(Settings.from_environment().poll_lifetime_seconds, left), time.sleep)
     finally:
         for feed, values in measured(poller.summary, poller.checkpoint, utc_now()).items():
             emit("poller", values, of=feed)
@@ -46,9 +46,9 @@ def handler(event: object, context: Context) -> dict[str, Any]:  # noqa: ARG001 
 @cache
 def _poller() -> Poller:
     """Compose the poller; its memory and its connection outlive the invocation."""
-    settings = Settings()
-    s3, sqs = boto3.client("s3"), boto3.client("sqs")
-    objects = ObjectStore(s3)
+    settings = Settings.from_environment()
+    sqs = boto3.client("sqs")
+    objects = ObjectStore(unhesitating(boto3.client("s3")))
     secrets = Secrets(boto3.client("secretsmanager"))
     adapters = Adapters(
         source=Source(

@@ -6,7 +6,7 @@ which is harmless; a poll that dies is resumed from the checkpoint.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -301,7 +301,7 @@ class Poller:
         pages = Pages(
             turn.feed,
             lambda page: self._publish(turn, page, self._gone_on(turn, page.last_key)),
-            holds=self._holds(turn.feed),
+            held=self._held(turn.feed),
             page_rows=self._settings.page_rows,
             compression_level=self._settings.compression_level,
         )
@@ -319,15 +319,15 @@ class Poller:
             self._scans[turn.feed.name] = turn.read.model_copy(update={"after": pages.last_key})
         return finished
 
-    def _holds(self, feed: Feed) -> Callable[[int, int], bool]:
-        """Whether a row need not be sent. Every row that is read is asked about, so the census meets its key here."""
+    def _held(self, feed: Feed) -> Callable[[Sequence[int], Sequence[int]], Set[int]]:
+        """Which rows need not be sent. Every row that is read is asked about, so the census meets its key here."""
         census, memory = self._censuses[feed.name], self._memories[feed.name]
 
-        def holds(key: int, row_hash: int) -> bool:
-            census.meet(key)
-            return memory.holds(key, row_hash)
+        def held(keys: Sequence[int], hashes: Sequence[int]) -> Set[int]:
+            census.meet(keys)
+            return memory.held(zip(keys, hashes, strict=True)).keys()
 
-        return holds
+        return held
 
     def _conditions(self, turn: _Turn) -> Conditions:
         return reading.conditions(

@@ -4,11 +4,11 @@ Invariant: a row that became visible since a feed's base horizon always meets th
 that was not yet read is ever behind the horizon kept. Reading the same rows twice is harmless: every doubt reads more.
 """
 
-from collections import OrderedDict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from contracts.messages import Origin
@@ -265,26 +265,29 @@ class Memory:
     def __init__(self, limit: int = MEMORY_KEYS) -> None:
         """Remember so many keys at most."""
         self._limit = limit
-        self._latest: OrderedDict[int, int | None] = OrderedDict()
+        self._latest: dict[int, int | None] = {}
 
-    def holds(self, key: int, row_hash: int) -> bool:
-        """Whether this hash is the latest sent for the key; only then may the row be skipped."""
-        if self._latest.get(key) != row_hash:
-            return False
-        self._latest.move_to_end(key)
-        return True
+    def held(self, rows: Iterable[tuple[int, int]]) -> dict[int, int | None]:
+        """Those of some rows whose hash is the latest sent for their key; only these may be skipped."""
+        found: dict[int, int | None] = dict(self._latest.items() & rows)
+        self._use(found)
+        return found
 
     def keep(self, sent: Mapping[int, int | None]) -> None:
         """These hashes were acknowledged."""
-        for key, row_hash in sent.items():
-            self._latest[key] = row_hash
-            self._latest.move_to_end(key)
-        while len(self._latest) > self._limit:
-            self._latest.popitem(last=False)
+        self._use(sent)
+        for key in list(islice(self._latest, max(0, len(self._latest) - self._limit))):
+            del self._latest[key]
+
+    def _use(self, rows: Mapping[int, int | None]) -> None:
+        """Put rows at the end, behind those that were used before."""
+        for key in self._latest.keys() & rows.keys():
+            del self._latest[key]
+        self._latest.update(rows)
 
     def keep_only(self, there: Container[int]) -> None:
         """Every other key's row is gone: if it comes back, equal or not, it must be sent."""
-        self._latest = OrderedDict((key, row_hash) for key, row_hash in self._latest.items() if key in there)
+        self._latest = {key: row_hash for key, row_hash in self._latest.items() if key in there}
 
     def clear(self) -> None:
         """Another owner, or a run that failed, may have sent something since."""

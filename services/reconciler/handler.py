@@ -18,7 +18,7 @@ from services.reconciler.reconcile import Adapters, Reconciler
 from services.reconciler.warehouse import Warehouse
 from shared.archive import Publisher
 from shared.checkpoint import CheckpointStore
-from shared.objects import ObjectStore
+from shared.objects import ObjectStore, unhesitating
 from shared.postgres import Connection
 from shared.queues import Queue
 from shared.secrets import Secrets, connect_by_secret
@@ -57,10 +57,10 @@ def measured(totals: Totals) -> dict[str, float]:
 @cache
 def _reconciler() -> Reconciler:
     """The function's reconciler, from its settings alone; its connections do not outlive the invocation."""
-    settings, secrets = Settings(), Secrets(boto3.client("secretsmanager"))
+    settings, secrets = Settings.from_environment(), Secrets(boto3.client("secretsmanager"))
     return compose(
         settings,
-        s3=boto3.client("s3"),
+        s3=unhesitating(boto3.client("s3")),
         sqs=boto3.client("sqs"),
         to_source=lambda **session: connect_by_secret(secrets, settings.source_secret, **session),
         to_warehouse=lambda **session: connect_by_secret(secrets, settings.warehouse_secret, **session),

@@ -14,7 +14,7 @@ from contracts.feeds import Feed
 from contracts.messages import ArchiveKey, ChangeBatch, Operation, Origin
 from services.reconciler.plan import Pending
 from services.reconciler.warehouse import Warehouse
-from shared.archive import Publisher, key_at, key_place
+from shared.archive import Publisher, key_place, keys_at
 from shared.errors import CorruptObject
 from shared.queues import Queue
 
@@ -56,10 +56,10 @@ def _add(found: Pending, archive: Publisher, feed: Feed, batch: ChangeBatch) -> 
     keys.update(_keys(archive, feed, batch))
 
 
-def _keys(archive: Publisher, feed: Feed, batch: ChangeBatch) -> Iterator[int]:
+def _keys(archive: Publisher, feed: Feed, batch: ChangeBatch) -> list[int]:
     deleted = batch.data.operation is Operation.DELETED
     column = 0 if deleted else key_place(feed, batch.data.position.contract)
-    return (key_at(line, column) for line in archive.lines(batch))
+    return keys_at(archive.lines(batch), column)
 
 
 def _not_loaded(archive: Publisher, warehouse: Warehouse, feed: Feed, since: datetime) -> Iterator[str]:

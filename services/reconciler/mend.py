@@ -37,15 +37,19 @@ def rows_page(
     by_key = {one.key: one for one in decisions}
     came: set[int] = set()
 
-    def holds(key: int, row_hash: int) -> bool:
-        held = by_key[key].held
-        came.add(key)
-        return held is not None and held.live and held.row_hash == row_hash
+    def held(keys: Sequence[int], hashes: Sequence[int]) -> set[int]:
+        came.update(keys)
+        return {key for key, row_hash in zip(keys, hashes, strict=True) if _is_held(by_key[key], row_hash)}
 
     kept: list[Page] = []
-    pages = Pages(feed, kept.append, holds=holds, page_rows=len(by_key), compression_level=compression_level)
+    pages = Pages(feed, kept.append, held=held, page_rows=len(by_key), compression_level=compression_level)
     source.copy_keys(feed, list(by_key), pages)
     return pages.rest(), came
+
+
+def _is_held(decision: Decision, row_hash: int) -> bool:
+    held = decision.held
+    return held is not None and held.live and held.row_hash == row_hash
 
 
 def deletions_page(gone: Sequence[int], compression_level: int) -> Page | None:

@@ -12,7 +12,7 @@ from itertools import groupby
 from contracts.feeds import Feed
 from contracts.messages import ChangeBatch, Operation, Origin, Position, stored_as
 from services.reconciler.warehouse import Damaged, Warehouse
-from shared.archive import Circumstances, Page, Pages, Publisher, columns_of, key_at, key_place
+from shared.archive import Circumstances, Page, Pages, Publisher, columns_of, key_place, keys_at
 from shared.errors import CorruptObject
 
 
@@ -63,20 +63,20 @@ def _page(archive: Publisher, feed: Feed, batch: ChangeBatch, wanted: set[int], 
     """The wanted rows of a batch, each as it lies in the archive."""
     contract = batch.data.position.contract
     column = key_place(feed, contract)
-    lines = [line for line in _lines(archive, batch) if key_at(line, column) in wanted]
+    found = _lines(archive, batch)
+    lines = [line for line, key in zip(found, keys_at(found, column), strict=True) if key in wanted]
     if not lines:
         return None
     kept: list[Page] = []
     pages = Pages(
         feed,
         kept.append,
-        holds=lambda _key, _hash: False,
+        held=lambda _keys, _hashes: set(),
         page_rows=len(lines),
         compression_level=compression_level,
         contract=contract,
     )
-    for line in lines:
-        pages.write(line)
+    pages.writelines(lines)
     return pages.rest()
 
 

@@ -3,7 +3,7 @@
 Invariant: both give the same answers for the same rows, so that what differs is the rows. Nothing is written.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -56,9 +56,9 @@ class _Lines:
         self._meter = meter
         self.numbers: list[tuple[int, ...]] = []
 
-    def write(self, line: bytes, /) -> None:
-        self._meter.bytes += len(line)
-        self.numbers.append(tuple(map(int, line.split(b"\t"))))
+    def writelines(self, lines: Sequence[bytes], /) -> None:
+        self._meter.bytes += sum(map(len, lines))
+        self.numbers += [tuple(map(int, line.split(b"\t"))) for line in lines]
 
     def bounds(self) -> Bounds | None:
         return Bounds(*self.numbers[0]) if self.numbers else None
@@ -147,9 +147,10 @@ class _Meeting:
         self._comparison = comparison
         self._meter = meter
 
-    def write(self, line: bytes, /) -> None:
-        self._meter.bytes += len(line)
-        self._comparison.meet(*observation(line))
+    def writelines(self, lines: Sequence[bytes], /) -> None:
+        self._meter.bytes += sum(map(len, lines))
+        for line in lines:
+            self._comparison.meet(*observation(line))
 
 
 def _range(span: Span) -> dict[str, str]:

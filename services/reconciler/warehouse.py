@@ -103,9 +103,8 @@ class _Observations:
     def __init__(self) -> None:
         self.by_key: dict[int, Newest] = {}
 
-    def write(self, line: bytes, /) -> None:
-        key, held = observation(line)
-        self.by_key[key] = held
+    def writelines(self, lines: Sequence[bytes], /) -> None:
+        self.by_key.update(map(observation, lines))
 
 
 def observation(line: bytes) -> tuple[int, Newest]:

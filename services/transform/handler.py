@@ -12,7 +12,7 @@ import boto3
 from services.transform.transform import Transform
 from shared.consumer import Answer, Consumer, Event
 from shared.invocation import Context, seconds_left
-from shared.objects import ObjectStore
+from shared.objects import ObjectStore, unhesitating
 from shared.queues import Queue
 from shared.settings import Settings
 from shared.telemetry import logger
@@ -29,7 +29,7 @@ def handler(event: Event, context: Context) -> Answer:
 @cache
 def composition() -> Consumer:
     """Build the service from its settings."""
-    return compose(Settings(), s3=boto3.client("s3"), sqs=boto3.client("sqs"))
+    return compose(Settings.from_environment(), s3=unhesitating(boto3.client("s3")), sqs=boto3.client("sqs"))
 
 
 def compose(settings: Settings, *, s3: Any, sqs: Any) -> Consumer:

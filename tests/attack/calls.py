@@ -8,18 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
 from botocore.exceptions import EndpointConnectionError
-from pg8000 import native
 from pg8000.native import Connection, DatabaseError, InterfaceError
 
 from shared.errors import Unavailable
 from shared.postgres import hang_up
 
-native.to_statement = cache(native.to_statement)
-"""The driver parses a statement's parameters each time in Python: a fifth of an attack's time. The parse is pure."""
 IDLE = b"I"
 """Postgres's word for a session that is in no transaction."""
 Watch = Callable[[str, dict[str, Any], list[Any], int], None]

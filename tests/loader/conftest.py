@@ -12,11 +12,12 @@ from pg8000.native import Connection, identifier
 from contracts.star import StarRow
 from services.loader.load import Report, load
 from services.loader.migrate import migrate
+from services.loader.references import MANY_ROWS
 from services.loader.warehouse import Warehouse
 from tests.conftest import Databases, NewDatabase, Server, open_connection
 from tests.loader.rows import Made
 
-LOADER = "totes_loader"
+LOADER, TRUSTED = "totes_loader", "totes_trusted_loader"
 ANALYST = "totes_analyst"
 SCHEMA = "warehouse"
 
@@ -80,9 +81,9 @@ class Star:
         self.opened.append(connection)
         return connection
 
-    def warehouse(self, fault: Fault | None = None) -> Warehouse:
+    def warehouse(self, fault: Fault | None = None, login: str = LOADER) -> Warehouse:
         def connect() -> Any:
-            connection = open_connection(self.dsn(LOADER))
+            connection = open_connection(self.dsn(login))
             self.opened.append(connection)
             return connection if fault is None else FailingConnection(connection, fault)
 
@@ -98,10 +99,10 @@ class Star:
                 connection.close()
 
 
-def load_all(warehouse: Warehouse, *made: Made) -> Report:
+def load_all(warehouse: Warehouse, *made: Made, many_rows: int = MANY_ROWS) -> Report:
     """Load batches of one star table in one transaction."""
     table: type[StarRow] = made[0].table
-    return load(warehouse, table, [one.load for one in made])
+    return load(warehouse, table, [one.load for one in made], many_rows=many_rows)
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +112,17 @@ def roles(server: Server) -> None:
         for role in (LOADER, ANALYST):
             if not connection.run("SELECT FROM pg_roles WHERE rolname = :role", role=role):
                 connection.run(f"CREATE ROLE {role} LOGIN")
+
+
+@pytest.fixture(scope="session")
+def trusted(roles: None, server: Server) -> Iterator[str]:
+    """A loader's login that may leave triggers out."""
+    with server.connect() as connection:
+        connection.run(f"CREATE ROLE {TRUSTED} LOGIN IN ROLE {LOADER}")
+        connection.run(f"GRANT SET ON PARAMETER session_replication_role TO {TRUSTED}")
+    yield TRUSTED
+    with server.connect() as connection:
+        connection.run(f"REVOKE SET ON PARAMETER session_replication_role FROM {TRUSTED}; DROP ROLE {TRUSTED}")
 
 
 @pytest.fixture(scope="session")

@@ -117,8 +117,8 @@ def sorted_place(item: tuple[Any, ...]) -> tuple[Any, ...]:
 class Facts:
     """One connection for all examples: a new one each would be most of the time."""
 
-    def __init__(self, star: Star) -> None:
-        self.warehouse = star.warehouse()
+    def __init__(self, star: Star, trusted: str) -> None:
+        self.warehouse = star.warehouse(login=trusted)
         self.reader = star.connect("totes_analyst")
 
     def history(self, first: int) -> list[Any]:
@@ -144,20 +144,23 @@ class Facts:
 
 
 @pytest.fixture(scope="session")
-def facts(common_star: Star) -> Facts:
-    return Facts(common_star)
+def facts(common_star: Star, trusted: str) -> Facts:
+    return Facts(common_star, trusted)
 
 
 @pytest.mark.no_cover
-@given(deliveries())
+@given(deliveries(), st.integers(1, 4))
 @EXAMPLES
-def test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_history(facts: Facts, told: Any) -> None:
+def test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_history(
+    facts: Facts, told: Any, many_rows: int
+) -> None:
+    """However many rows make a merge large, which then takes other ways to the same end."""
     world, transactions = told
     first = next(_first_keys)
     expected = sorted(expected_history(world, transactions), key=sorted_place)
 
     for group in transactions:
-        load_all(facts.warehouse, *(made(sent, first, FactSalesOrder) for sent in group))
+        load_all(facts.warehouse, *(made(sent, first, FactSalesOrder) for sent in group), many_rows=many_rows)
 
     assert facts.history(first) == expected
     assert facts.current(first) == [[key, content] for key, _, content, _, end, _ in expected if end is None]

@@ -1,13 +1,12 @@
 """A large merge checks its foreign keys all at once, as strongly as Postgres' own triggers."""
 
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.star import FactSalesOrder
@@ -16,12 +15,11 @@ from services.loader.staging import distinct
 from services.loader.warehouse import Warehouse
 from shared.errors import PipelineError
 from shared.postgres import Connection, DatabaseError
-from tests.conftest import Server, open_connection
+from tests.conftest import open_connection
 from tests.loader.conftest import LOADER, Star, load_all
 from tests.loader.rows import SALE, Made, at, changed
 from tests.loader.test_rivals import HeldAtCommit, wait_until_it_waits
 
-TRUSTED = "totes_trusted_loader"
 SKIP = "SET LOCAL session_replication_role = replica"
 ORPHANS = """
 SELECT count(*) FROM fact_sales_order f
@@ -42,17 +40,6 @@ class Listening:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
-
-
-@pytest.fixture(scope="session")
-def trusted(roles: None, server: Server) -> Iterator[str]:
-    """A loader's login that may leave triggers out."""
-    with server.connect() as connection:
-        connection.run(f"CREATE ROLE {TRUSTED} LOGIN IN ROLE {LOADER}")
-        connection.run(f"GRANT SET ON PARAMETER session_replication_role TO {TRUSTED}")
-    yield TRUSTED
-    with server.connect() as connection:
-        connection.run(f"REVOKE SET ON PARAMETER session_replication_role FROM {TRUSTED}; DROP ROLE {TRUSTED}")
 
 
 @pytest.fixture(params=["held", "by triggers"])
@@ -76,14 +63,6 @@ def heard_of(star: Star, login: str, *made: Made) -> list[str]:
     return listening.heard
 
 
-def warehouse_of(star: Star, login: str) -> Warehouse:
-    def connect() -> Connection:
-        star.opened.append(open_connection(star.dsn(login)))
-        return star.opened[-1]
-
-    return Warehouse(connect, star.schema, sleep=star.pauses.append)
-
-
 def test_a_large_merge_leaves_the_triggers_out_where_its_login_may(star: Star, trusted: str) -> None:
     assert SKIP in heard_of(star, trusted, many())
     assert SKIP not in heard_of(star, LOADER, many(20, units_sold=1))
@@ -94,7 +73,7 @@ def test_a_large_merge_leaves_the_triggers_out_where_its_login_may(star: Star, t
 
 def test_a_late_and_large_merge_ends_in_the_same_rows_for_either_login(star: Star, login: str) -> None:
     """It splits each key's run, so that versions are inserted from the batch and copied from other versions."""
-    warehouse = warehouse_of(star, login)
+    warehouse = star.warehouse(login=login)
     for revision, units in ((10, 1000), (30, 1000), (20, 5)):
         load_all(warehouse, many(revision, units_sold=units))
 
@@ -113,14 +92,14 @@ def test_a_member_that_another_session_has_deleted_is_waited_for_and_its_rows_ar
     other.run("BEGIN; DELETE FROM dim_staff WHERE staff_id = 8")
 
     with ThreadPoolExecutor(1) as loader:
-        loading = loader.submit(load_all, warehouse_of(star, login), many())
+        loading = loader.submit(load_all, star.warehouse(login=login), many())
         wait_until_it_waits(star, loading)
         other.run("COMMIT")
         with pytest.raises(PipelineError, match="violates foreign key constraint"):
             loading.result()
 
     assert star.rows("SELECT count(*) FROM fact_sales_order") == [[1]]
-    load_all(warehouse_of(star, login), many())
+    load_all(star.warehouse(login=login), many())
     assert star.rows(ORPHANS) == [[0]]
     assert star.rows("SELECT first_name FROM dim_staff WHERE staff_id = 8") == [["Unknown"]]
 
@@ -175,6 +154,7 @@ def test_what_an_owner_has_added_fires_as_ever(star: Star, trusted: str, added: 
         st.lists(st.dates(date(1, 1, 1), date(9999, 12, 31))).map(lambda values: np.array(values, "datetime64[D]")),
     )
 )
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_distinct_values_are_those_of_sorting(values: Any) -> None:
     found = distinct(values)
 

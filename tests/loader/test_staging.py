@@ -123,7 +123,7 @@ def test_every_value_of_every_type_arrives_unchanged(
 
 
 money = {
-    "unit_price": st.decimals(min_value=Decimal("-99999999.99"), max_value=Decimal("99999999.99"), places=2),
+    "unit_price": st.integers(-(10**10) + 1, 10**10 - 1).map(lambda cents: Decimal(cents) / 100),
     "payment_amount": st.integers(-(2**63), 2**63 - 1).map(lambda cents: Decimal(cents) / 100),
 }
 

@@ -17,11 +17,11 @@ import pytest
 from services.local.description import read_description
 from services.local.down import bring_down
 from services.local.lock import UpLock
+from services.local.settings import CommandSettings
 from services.local.stack import Stack, StackOptions, chosen_settings
 from services.ops.feeds import pause
 from services.ops.running import checkpoints_of
 from shared.errors import ConfigurationError, PipelineError
-from shared.settings import Settings
 from tests.conftest import Source, open_connection
 from tests.local.conftest import nothing_left, processes_under
 
@@ -105,7 +105,7 @@ def test_only_what_somebody_set_is_passed_on(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOTES_PAGE_ROWS", "77")
 
-    assert chosen_settings(Settings()) == {"page_rows": "77"}
+    assert chosen_settings(CommandSettings()) == {"page_rows": "77"}
 
 
 def test_a_second_up_is_refused_while_one_runs_and_stopping_it_harms_nobody(state_dir: Path):

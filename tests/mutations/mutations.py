@@ -10,7 +10,7 @@ POLLER, READING, CENSUS = "services/poller/poller.py", "services/poller/reading.
 SQL, SESSION = "shared/totesys/sql.py", "shared/totesys/session.py"
 HISTORY, DIMENSIONS = "services/loader/history.py", "services/loader/dimensions.py"
 WAREHOUSE, LOAD = "services/loader/warehouse.py", "services/loader/load.py"
-PROOF = "services/loader/proof.py"
+PROOF, REFERENCES = "services/loader/proof.py", "services/loader/references.py"
 SEND_AGAIN = "services/ops/dlq/send_again.py"
 PLAN, RECONCILE, RANGES = (f"services/reconciler/{name}.py" for name in ("plan", "reconcile", "ranges"))
 
@@ -450,8 +450,8 @@ LOADS = (
         (
             Edit(
                 HISTORY,
-                "return _count(connection, sql.insert_heads) + _count(connection, sql.copy_heads)",
-                "return _count(connection, sql.insert_heads)",
+                "return _insert(connection, sql.insert_heads, held=held) + _count(connection, sql.copy_heads)",
+                "return _insert(connection, sql.insert_heads, held=held)",
             ),
         ),
         (ANY_ORDER,),
@@ -461,6 +461,45 @@ LOADS = (
         "An older equal observation that comes late gets a version of its own: one state is shown twice.",
         (Edit(HISTORY, "    connection.run(sql.move_rows)\n", ""),),
         (ANY_ORDER,),
+    ),
+    Mutation(
+        "a late observation taken for a later one",
+        "It starts a run of its own, and the version after it stays although it says the same.",
+        (
+            Edit(
+                HISTORY,
+                """COALESCE({row(SEEN_POSITION, "last")} < {row(POSITION, "b")}, true) AS later""",
+                "true AS later",
+            ),
+        ),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "a key taken for one that nobody has seen",
+        "An update that changes nothing gets a version, in a large merge alone.",
+        (Edit(HISTORY, "if many and not _any_seen(connection, sql, staged):", "if many:"),),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "a member that nobody holds",
+        "Somebody deletes it while a large merge runs without triggers: a foreign key points to nothing.",
+        (Edit(REFERENCES, " FOR KEY SHARE) held)", ") held)"),),
+        (
+            "tests/loader/test_references.py::test_a_member_that_is_referred_to_cannot_be_deleted_before_or_after_the_"
+            "commit",
+        ),
+    ),
+    Mutation(
+        "triggers left out whatever they do",
+        "What the warehouse's owner has added to a fact does not fire for a large merge.",
+        (
+            Edit(
+                REFERENCES,
+                "if not _may_skip(connection) or not _nothing_else_fires(connection, fact):",
+                "if not _may_skip(connection):",
+            ),
+        ),
+        ("tests/loader/test_references.py::test_what_an_owner_has_added_fires_as_ever",),
     ),
     Mutation(
         "no lock of the star table",

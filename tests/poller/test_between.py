@@ -3,7 +3,7 @@
 No statement is picked by hand: it happens before one after the other, until a poll makes fewer than were asked for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -108,5 +108,5 @@ def test_a_row_dated_exactly_where_the_reading_begins_is_read(bench: Bench):
 
 
 class Nowhere:
-    def write(self, row: bytes, /) -> None:
-        """Forget the row."""
+    def writelines(self, rows: Sequence[bytes], /) -> None:
+        """Forget the rows."""

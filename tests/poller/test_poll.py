@@ -448,7 +448,7 @@ def test_a_snapshot_waits_for_a_reload_and_then_sees_its_rows(bench: Bench):
 
 def _keys(source: Source) -> list[bytes]:
     found = []
-    sink = SimpleNamespace(write=lambda row: found.append(row.split(b"\t")[0]))
+    sink = SimpleNamespace(writelines=lambda rows: found.extend(row.split(b"\t")[0] for row in rows))
     with source.snapshot(FEEDS["design"]) as seen:
         xmax = seen.vitals.snapshot.xmax
         source.copy(FEEDS["design"], Conditions(), sink, after=LEAST_KEY, limit=10, xmax=xmax)

@@ -236,12 +236,30 @@ def test_a_scan_keeps_to_its_interval_its_share_and_its_size(pace: Pace, due: bo
 def test_the_memory_forgets_the_least_recently_used_and_only_knows_the_latest():
     memory = Memory(limit=2)
     memory.keep({1: 10, 2: 20})
-    assert memory.holds(1, 10)
+    assert memory.held([(1, 10), (2, 21)]) == {1: 10}
     memory.keep({3: 30})
 
-    assert [memory.holds(1, 10), memory.holds(2, 20), memory.holds(3, 30)] == [True, False, True]
+    assert memory.held([(1, 10), (2, 20), (3, 30)]) == {1: 10, 3: 30}
     memory.keep({1: 11})
-    assert not memory.holds(1, 10)
-    assert memory.holds(1, 11)
+    assert memory.held([(1, 10)]) == {}
+    assert memory.held([(1, 11)]) == {1: 11}
     memory.clear()
-    assert not memory.holds(3, 30)
+    assert memory.held([(3, 30)]) == {}
+
+
+STEPS = st.lists(
+    st.tuples(st.booleans(), st.dictionaries(st.integers(0, 9), st.integers(0, 1), min_size=1, max_size=4)), max_size=20
+)
+
+
+@given(steps=STEPS, limit=st.integers(1, 10))
+def test_a_row_is_skipped_only_where_its_hash_is_the_latest_sent(steps: list[tuple[bool, dict[int, int]]], limit: int):
+    memory, latest = Memory(limit), {}
+
+    for sent, rows in steps:
+        held, equal = memory.held(rows.items()), dict(latest.items() & rows.items())
+        assert held.items() <= equal.items()
+        assert limit < len(latest) or held == equal
+        if sent:
+            memory.keep(rows)
+            latest.update(rows)

@@ -215,9 +215,13 @@ SELECT 1 + i % 50, 1 + i % 4, 1 + i % 4, i, 2.50, 1, '2024-05-01', '2024-05-02',
 @pytest.fixture
 def pipeline(totesys: Totesys, aws: Aws, warehouse_dsn: str) -> Iterator[Pipeline]:
     """A seeded totesys, captured whole."""
-    bench = Bench(totesys, aws)
-    made = Pipeline(bench, warehouse_dsn)
+    made = captured(totesys, aws, warehouse_dsn)
+    yield made
+    made.bench.close()
+
+
+def captured(totesys: Totesys, aws: Aws, warehouse_dsn: str) -> Pipeline:
+    made = Pipeline(Bench(totesys, aws), warehouse_dsn)
     made.source(SEED)
     made.capture()
-    yield made
-    bench.close()
+    return made

@@ -1,11 +1,12 @@
 """Written once, read checked, moved by compare-and-set."""
 
+import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from contracts.messages import ObjectRef
 from shared.errors import CheckpointConflict, CorruptObject, ObjectStoreUnavailable
-from shared.objects import ObjectStore, sha256
+from shared.objects import ObjectStore, sha256, unhesitating
 
 BODY = b"1\tO'Keefe\n"
 
@@ -44,6 +45,17 @@ def test_what_is_stored_is_what_is_read_with_its_metadata(objects):
 
     assert objects.get(ref_of()) == BODY
     assert objects.metadata("archive", "payment/x") == {"envelope": "{}", "sha256": sha256(BODY)}
+
+
+def test_an_object_is_sent_without_asking_first_whether_it_may_be(aws):
+    asked = []
+    for client in (boto3.client("s3"), unhesitating(boto3.client("s3"))):
+        client.meta.events.register(
+            "before-send.s3.PutObject", lambda request, **_: asked.append("Expect" in request.headers)
+        )
+        ObjectStore(client).put_once(ref_of(), BODY)
+
+    assert asked == [True, False]
 
 
 def test_the_same_bytes_twice_are_one_object_never_overwritten(objects, aws):

@@ -6,6 +6,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from pydantic import ValidationError
 
+from services.local.settings import CommandSettings
 from shared.errors import ConfigurationError, PipelineError, Unavailable
 from shared.secrets import Secrets
 from shared.settings import Settings
@@ -16,17 +17,20 @@ def test_settings_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("TOTES_PAGE_ROWS", "500")
     monkeypatch.setenv("TOTES_ARCHIVE_BUCKET", "raw")
 
-    found = Settings()
+    found = Settings.from_environment()
 
     assert (found.page_rows, found.archive_bucket) == (500, "raw")
 
 
-def test_the_environment_wins_over_the_env_file(monkeypatch, tmp_path):
+def test_the_command_reads_an_env_file_too_and_the_environment_wins_over_it(monkeypatch, tmp_path):
     (tmp_path / ".env").write_text("TOTES_PAGE_ROWS=1\nTOTES_LOG_LEVEL=DEBUG\nOTHER=x\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOTES_PAGE_ROWS", "2")
 
-    assert (Settings().page_rows, Settings().log_level) == (2, "DEBUG")
+    found = CommandSettings()
+
+    assert (found.page_rows, found.log_level) == (2, "DEBUG")
+    assert isinstance(found, Settings)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +47,7 @@ def test_a_setting_that_makes_no_sense_is_refused(monkeypatch, name, value):
     monkeypatch.setenv(f"TOTES_{name}", value)
 
     with pytest.raises((ValidationError, ConfigurationError)):
-        Settings()
+        Settings.from_environment()
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

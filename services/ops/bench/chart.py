@@ -28,8 +28,13 @@ def chart(parts: Sequence[tuple[str, Sequence[Figure]]]) -> str:
 
 def height_of(figures: Sequence[Figure]) -> float:
     """Pixels that a block takes."""
-    bars = sum(1 + (figure.limit is not None) for figure in figures)
-    return HEAD + bars * BAR + len(figures) * GAP
+    return HEAD + len(figures) * (BAR + GAP) + len(_limited(figures)) * BAR
+
+
+def _limited(figures: Sequence[Figure]) -> list[Figure]:
+    """The figures below which their limit is drawn: the first of each."""
+    limits = {(figure.limit, figure.limit_name): figure for figure in reversed(figures) if figure.limit is not None}
+    return list(limits.values())
 
 
 def _opening(height: float) -> str:
@@ -43,12 +48,12 @@ def _opening(height: float) -> str:
 def _block(title: str, figures: Sequence[Figure], top: float) -> Iterator[str]:
     yield _text(16, top + 26, title, weight="600")
     longest = {unit: max(_values(figures, unit)) for unit in {figure.unit for figure in figures}}
-    at = top + HEAD
+    at, limited = top + HEAD, _limited(figures)
     for figure in figures:
         scale = (WIDTH - LEFT - RIGHT) / (longest[figure.unit] or 1)
         yield _text(LEFT - 10, at + 13, figure.name, anchor="end")
         yield from _bar(at, figure.value, figure, OURS, scale)
-        if figure.limit is not None:
+        if figure.limit is not None and figure in limited:
             at += BAR
             yield _text(LEFT - 10, at + 13, figure.limit_name, anchor="end", ink=FAINT)
             yield from _bar(at, figure.limit, figure, LIMIT, scale)

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
-from math import ceil
+from math import ceil, inf
 
 from services.local.stack import Stack, StackOptions
-from services.ops.bench.delays import Change, Delays, delays
+from services.ops.bench.delays import Change, Delays, Sight, delays
 from services.ops.bench.figures import Figure, Task
 from services.ops.bench.processes import Gauge, Load
 from services.ops.bench.watcher import Watcher
 from services.ops.bench.writers import REFERRED, TABLES, Crew, Writer, new_numbers, pool_rows, seed
+from shared.errors import PipelineError
 from shared.postgres import Connection, Dsn, connect, identifier, rows_of
 from shared.queues import Queue
 
@@ -31,29 +32,48 @@ WARM_SECONDS = 10.0
 ARRIVAL_SECONDS = 60.0
 """How long the last change may take before it counts as missing."""
 P50_SECONDS, P99_SECONDS = 0.4, 1.0
-STEPS = (250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
+STEPS = (250.0, 500.0, 1000.0, 2000.0, 3000.0, 4000.0, 6000.0, 8000.0, 12000.0, 16000.0, 24000.0)
 """Changes a second of one step after the other, until one does not hold."""
-STEP_SECONDS = 25.0
+STEP_SECONDS = 30.0
 STEP_P99_SECONDS = 5.0
-ROWS_PER_WRITER = 1000.0
-"""Changes a second of one session, beyond which another one helps."""
+LEAST_MADE = 0.9
+"""Of the changes asked for: where fewer are made, the source takes no more of them."""
+GROWTH_SECONDS = 1.0
+"""Between the first third of a step and its last: with more of it a longer step would end above its p99."""
+MEDIAN = 0.5
+ROWS_PER_WRITER = 4000.0
+"""Changes a second of one session, beyond which another one helps; the fewer, the less of the machine they take."""
 SEED = 7
 """Of the writers' choices."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A load and what came of it: changes a second as asked for and as made, delays, and what the stages did."""
+    """A load and what came of it: changes a second as asked for and as made, delays, and what the stages did.
+
+    `growth` is by how many seconds the median delay of the last third lies above that of the first.
+    """
 
     asked: float
     made: float
     delays: Delays
+    growth: float
     load: Load
 
     @property
     def holds(self) -> bool:
         """Whether the pipeline kept up with it."""
-        return self.delays.percentile(0.99) <= STEP_P99_SECONDS
+        return self.delays.percentile(0.99) <= STEP_P99_SECONDS and self.growth <= GROWTH_SECONDS
+
+    @property
+    def last(self) -> bool:
+        """Whether a higher rate can show nothing more."""
+        return not self.holds or self.made < LEAST_MADE * self.asked
+
+    def __str__(self) -> str:
+        """What a reader of the highest rate wants to know of each."""
+        late = f"p99 {self.delays.percentile(0.99):.1f} s, growing by {self.growth:.1f} s"
+        return f"{self.made:.0f}/s: {late}, {self.load}"
 
 
 @dataclass(frozen=True)
@@ -94,7 +114,8 @@ class Ground:
         with self._gauge.reading() as load:
             crew.work(writers, seconds)
             watcher.await_arrival(crew.journal, ARRIVAL_SECONDS)
-        return Step(rate, len(crew.journal) / seconds, delays(crew.journal, watcher.sights), load())
+        found = delays(crew.journal, watcher.sights)
+        return Step(rate, len(crew.journal) / seconds, found, growth(crew.journal, watcher.sights), load())
 
     def faults(self) -> Faults:
         """What was parked and quarantined so far."""
@@ -117,26 +138,38 @@ class Ground:
 
 def measure(task: Task) -> Sequence[Figure]:
     """Freshness at the usual rate; in full also the highest rate that is kept up with."""
-    seconds = SECONDS if task.full else SHORT_SECONDS
-    with ground(task, RATE) as (ground_, watcher):
-        task.say(f"{RATE:g} changes a second for {seconds:g} seconds")
-        ground_.step(watcher, RATE, WARM_SECONDS)
-        step = ground_.step(watcher, RATE, seconds)
-        usual = figures(step, ground_.faults())
+    usual = freshness(task, SECONDS if task.full else SHORT_SECONDS, warm_seconds=WARM_SECONDS)
     return [*usual, *(ramp(task) if task.full else ())]
+
+
+def freshness(task: Task, seconds: float, *, warm_seconds: float) -> Sequence[Figure]:
+    """The percentiles at the usual rate, of so many seconds after those that warm the functions."""
+    with ground(task, RATE) as (found, watcher):
+        task.say(f"{RATE:g} changes a second for {seconds:g} seconds")
+        found.step(watcher, RATE, warm_seconds)
+        step = found.step(watcher, RATE, seconds)
+        return figures(step, found.faults())
 
 
 def ramp(task: Task) -> Sequence[Figure]:
     """The highest sustained rate, on a pipeline of its own whose tables are large enough for it."""
-    with ground(task, STEPS[-1]) as (ground_, watcher):
-        ground_.step(watcher, RATE, WARM_SECONDS)
+    with ground(task, STEPS[-1]) as (found, watcher):
+        found.step(watcher, RATE, WARM_SECONDS)
         steps = list[Step]()
         for rate in STEPS:
             task.say(f"{rate:g} changes a second for {STEP_SECONDS:g} seconds")
-            steps.append(ground_.step(watcher, rate, STEP_SECONDS))
-            if not steps[-1].holds:
+            steps.append(found.step(watcher, rate, STEP_SECONDS))
+            if steps[-1].last:
                 break
-        return [sustained(steps, ground_.faults())]
+        return [sustained(steps, found.faults())]
+
+
+def growth(journal: Sequence[Change], sights: Sequence[Sight]) -> float:
+    """By how many seconds changes are later at the end of a load than at its beginning, in the median of a third."""
+    in_order = sorted(journal, key=lambda change: change.committed_at)
+    third = len(in_order) // 3
+    first, last = (delays(part, sights).percentile(MEDIAN) for part in (in_order[:third], in_order[-third:]))
+    return last - first if first < inf else inf
 
 
 def figures(step: Step, faults: Faults) -> list[Figure]:
@@ -164,17 +197,20 @@ def figures(step: Step, faults: Faults) -> list[Figure]:
 
 
 def sustained(steps: Sequence[Step], faults: Faults) -> Figure:
-    """The last rate in a row that was kept up with, and what the stages did at the first that was not."""
+    """The last rate in a row that was kept up with, what the stages did at each, and what kept it from being higher."""
     kept = list(takewhile(lambda step: step.holds, steps))
     value = kept[-1].made if kept else 0.0
-    told = "; ".join(f"{step.made:.0f}/s: p99 {step.delays.percentile(0.99):.1f} s, {step.load}" for step in steps)
+    if len(kept) < len(steps):
+        ended = f"then {steps[len(kept)].load.bottleneck}"
+    else:
+        ended = "then the source takes no more" if kept[-1].last else "more was not tried"
     return Figure(
         name=f"highest sustained rate at p99 ≤ {STEP_P99_SECONDS:g} s",
         value=value,
         unit="changes/s",
         low=value,
         high=value,
-        note=f"{told}; {faults}",
+        note=f"{ended}; {'; '.join(map(str, steps))}; {faults}",
     )
 
 
@@ -190,7 +226,8 @@ def ground(task: Task, rate: float) -> Iterator[tuple[Ground, Watcher]]:
         stack.start(lambda dsn: _seed(dsn, rows))
         found = Ground(stack, rows)
         with Watcher(found.warehouse) as watcher:
-            watcher.await_arrival(found.seeded(), ARRIVAL_SECONDS)
+            if not watcher.await_arrival(found.seeded(), ARRIVAL_SECONDS):
+                raise PipelineError(f"Expected the rows of before the load within {ARRIVAL_SECONDS:g} seconds.")
             yield found, watcher
 
 

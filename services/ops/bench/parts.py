@@ -34,6 +34,7 @@ PARTS = tuple(
         "growth": "how time grows with the number of rows",
         "idle": "what a poll costs the source where nothing changes",
         "freshness": "how late changes arrive under load",
+        "costs": "what a deployment costs at list prices",
     }.items()
 )
 

@@ -21,6 +21,10 @@ LOOK_SECONDS = 0.5
 FUNCTION = "ministack-lambda-"
 """How the emulator begins the name of the folder in which a function's worker runs, before the function's own."""
 SELF = "bench"
+ONE_BATCH = 10
+"""Messages: what one invocation takes. So many wait for nobody."""
+BUSY_SHARE = 0.85
+"""Of the processors, beyond which nothing would be done sooner by another stage."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,15 @@ class Load:
 
     cores: Mapping[str, float]
     waiting: Mapping[str, int]
+
+    @property
+    def bottleneck(self) -> str:
+        """Who has most to do: the consumer of the longer queue, the poller where both are short; and the processors."""
+        queue, most = max(self.waiting.items(), key=lambda one: one[1])
+        late = f"messages wait on {queue}" if most > ONE_BATCH else "the source's rows wait for the poller"
+        busiest = max(self.cores, key=lambda stage: self.cores[stage])
+        all_busy = sum(self.cores.values()) > BUSY_SHARE * (os.cpu_count() or 1)
+        return f"{late}, and all processors are busy, the {busiest} most of all" if all_busy else late
 
     def __str__(self) -> str:
         """All of it, in words, the busiest first."""

@@ -32,16 +32,51 @@ class Measured:
     failed: str | None = None
 
 
-def measure(parts: Sequence[Described], task: Task, show: Callable[[Measured], None]) -> list[Measured]:
-    """Measure one part after the other. Raises ConfigurationError where the folder is somebody else's."""
+@dataclass(frozen=True)
+class Files:
+    """Where figures are kept: as JSON, as a chart, in a document; None where they are not."""
+
+    json: Path | None
+    chart: Path | None
+    document: Path | None
+
+    def expect_fit(self) -> None:
+        """Look before hours of measuring. Raises ConfigurationError where one of them could not be written."""
+        for path in (self.json, self.chart, self.document):
+            if path is not None and not path.absolute().parent.is_dir():
+                raise ConfigurationError(f"Expected a folder for {path}, found none: make it first.")
+        if self.document is not None:
+            table.put(_text(self.document), "")
+
+    def write(self, done: Sequence[Measured], task: Task, at: datetime) -> None:
+        """Keep what was measured so far, in place of what was kept before."""
+        if self.json is not None:
+            self.json.write_text(as_json(done, task, at), encoding="utf-8")
+        if self.chart is not None:
+            self.chart.write_text(charted(done), encoding="utf-8")
+        if self.document is not None:
+            self.document.write_text(table.put(_text(self.document), tables(done)), encoding="utf-8")
+
+
+def _text(document: Path) -> str:
+    if not document.is_file():
+        raise ConfigurationError(f"Expected the document {document}, found none.")
+    return document.read_text(encoding="utf-8")
+
+
+def measure(parts: Sequence[Described], task: Task, show: Callable[[Sequence[Measured]], None]) -> list[Measured]:
+    """Measure one part after the other, and show all that was measured after each.
+
+    Raises ConfigurationError where the folder is somebody else's.
+    """
     if task.folder.exists() and any(task.folder.iterdir()):
         raise ConfigurationError(f"Expected {task.folder} to be empty or not there: remove it, or choose another.")
     task.folder.mkdir(parents=True, exist_ok=True)
-    done = []
+    done: list[Measured] = []
     try:
         for part in parts:
             done.append(_measured(part, task))
-            show(done[-1])
+            show(done)
     finally:
         shutil.rmtree(task.folder, ignore_errors=True)
     return done
@@ -81,18 +116,23 @@ def _part(one: Measured) -> dict[str, Any]:
     return {"figures": [figure.as_json() for figure in one.figures], "failed": one.failed}
 
 
-def write_chart(path: Path, done: Sequence[Measured]) -> None:
+def charted(done: Sequence[Measured]) -> str:
     """The chart of what was measured of CHARTED."""
     there = {one.part.name: one for one in done if one.figures}
-    path.write_text(chart.chart([(titled(there[name].part), there[name].figures) for name in CHARTED if name in there]))
+    shown = [there[name] for name in CHARTED if name in there]
+    return chart.chart([(sentence(one.part.what), one.figures) for one in shown])
 
 
-def write_document(path: Path, done: Sequence[Measured]) -> None:
-    """The tables between the document's marks. Raises ConfigurationError where it has none."""
-    measured = [(titled(one.part), one.figures) for one in done if one.figures]
-    path.write_text(table.put(path.read_text(encoding="utf-8"), table.markdown(measured)), encoding="utf-8")
+def tables(done: Sequence[Measured]) -> str:
+    """Every figure as Markdown."""
+    return table.markdown([(titled(one.part), one.figures) for one in done if one.figures])
 
 
 def titled(part: Described) -> str:
     """A part's heading."""
     return f"{part.name}: {part.what}"
+
+
+def sentence(words: str) -> str:
+    """Words with a capital at their head."""
+    return f"{words[:1].upper()}{words[1:]}"

@@ -12,24 +12,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.feeds import FEEDS, Feed
-from contracts.messages import ChangeBatch, LoadBatch, ObjectRef, Origin
+from contracts.messages import ChangeBatch, LoadBatch, ObjectRef
 from contracts.star import StarRow
 from services.loader.load import load
 from services.loader.staging import Load, stage
 from services.loader.warehouse import Warehouse
 from services.ops.bench.copied import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, copy_across, session
 from services.ops.bench.figures import Figure, Task, measured
+from services.ops.bench.kept import KeptMessages, KeptObjects
 from services.ops.bench.stand import Server, Stand, standing
+from services.ops.bench.used import seconds_inside
+from services.poller.poller import Adapters, Poller
 from services.transform.archive import decode
 from services.transform.star import BUILDERS, Columns, Rows
-from services.transform.transform import load_batch_of, transform
+from services.transform.transform import load_batch_of, read_message, transform
 from shared import parquet
-from shared.archive import Circumstances, Page, Pages, describe
+from shared.archive import Publisher
+from shared.checkpoint import CheckpointStore
 from shared.objects import sha256
 from shared.postgres import Dsn, connect, identifier
 from shared.settings import Settings
+from shared.telemetry import logger
 from shared.totesys.session import Source
-from shared.totesys.snapshot import Conditions
 
 FEED = "sales_order"
 MILLION = 1_000_000
@@ -37,6 +41,8 @@ TICK_SECONDS = 0.01
 """The kernel counts another process's time in these: less is nothing."""
 BATCHES_A_TRANSACTION = 10
 """As many messages as an event of SQS brings the loader at most."""
+COMPRESSING = ("compress", "flush")
+"""What the compressing functions of every zlib are called."""
 STAGES = ("extract", "compress", "parse", "validate", "build", "Parquet write", "Parquet read", "stage", "merge")
 
 
@@ -135,43 +141,38 @@ def _carry(stand: Stand, warehouse: Warehouse, feed: Feed, star: type[StarRow]) 
     """One feed through every stage."""
     ledger: Ledger = defaultdict(Spent)
     with _spent(ledger, "extract", stand.source):
-        _extract(stand, feed, compression_level=0)
-    with _spent(ledger, "compress", stand.source):
-        batches = _extract(stand, feed, compression_level=Settings().compression_level)
-    ledger["compress"] -= ledger["extract"]
-    loads = [_transformed(ledger, feed, star, batch, body) for batch, body in batches]
+        polled = _poll(stand, feed)
+    with seconds_inside(COMPRESSING) as compressing:
+        _poll(stand, feed)
+    ledger["compress"] = Spent(own=compressing(), wall=compressing())
+    ledger["extract"] -= ledger["compress"]
+    loads = [_transformed(ledger, feed, star, batch, body) for batch, body in polled]
     for start in range(0, len(loads), BATCHES_A_TRANSACTION):
         _load(ledger, stand.warehouse, warehouse, star, loads[start : start + BATCHES_A_TRANSACTION])
     return ledger
 
 
-def _extract(stand: Stand, feed: Feed, *, compression_level: int) -> list[tuple[ChangeBatch, bytes]]:
-    """Every row of the feed out of one snapshot, as the poller reads it; its change batches with their bytes."""
-    settings, full = Settings(), list[Page]()
-    pages = Pages(
-        feed,
-        full.append,
-        holds=lambda _key, _hash: False,
-        page_rows=settings.page_rows,
-        compression_level=compression_level,
-    )
+def _poll(stand: Stand, feed: Feed) -> list[tuple[ChangeBatch, bytes]]:
+    """Every row of the feed, as the poller reads and publishes it; its change batches with their bytes."""
+    settings, objects, queue = Settings(scan_max_rows=0), KeptObjects(), KeptMessages()
     source = Source(
         lambda: _connect(stand.source),
         schema=settings.source_schema,
         statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
         lock_timeout_seconds=LOCK_TIMEOUT_SECONDS,
     )
-    source.open()
+    adapters = Adapters(
+        source, Publisher(objects, "archive", queue), CheckpointStore(objects, "control"), logger("bench", "ERROR")
+    )
+    poller = Poller(owner="bench", feeds=[feed], settings=settings, adapters=adapters, now=time.monotonic)
     try:
-        with source.snapshot(feed) as seen:
-            snapshot = seen.vitals.snapshot
-            source.copy(feed, Conditions(), pages, after=-1, limit=2**62, xmax=snapshot.xmax)
-            at = Circumstances(Origin.BACKFILL, 1, snapshot.revision, None, seen.clock, settings.time_zone)
+        poller.claim()
+        poller.poll()
+        while poller.busy:
+            poller.poll()
     finally:
         source.close()
-    rest = pages.rest()
-    full += [] if rest is None else [rest]
-    return [(describe(feed, page, number, at, "archive"), page.body) for number, page in enumerate(full)]
+    return [(batch, objects.get(batch.data.object)) for batch in map(read_message, queue.bodies)]
 
 
 def _transformed(ledger: Ledger, feed: Feed, star: type[StarRow], batch: ChangeBatch, body: bytes) -> Load:

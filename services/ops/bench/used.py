@@ -1,11 +1,16 @@
-"""Processor time of processes and of all they have started, as the kernel counts it.
+"""Processor time: of processes and of all they have started, as the kernel counts it, and inside some functions.
 
 Invariant: it only grows while the root process lives. A child that ended counts through its parent, if that waited for
 it: both Postgres and the emulated AWS do.
 """
 
+import sys
+import time
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
 
 import psutil
 
@@ -33,3 +38,24 @@ def _of(process: psutil.Process) -> float:
         times = process.cpu_times()
         return float(times.user + times.system + times.children_user + times.children_system)
     return 0.0
+
+
+@contextmanager
+def seconds_inside(names: Container[str]) -> Iterator[Callable[[], float]]:
+    """How many processor seconds this thread spends inside functions of C that have one of these names.
+
+    Watching slows all else down, so that nothing but these seconds may be measured meanwhile.
+    """
+    spent, begun = [0.0], [0.0]
+
+    def watch(_frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call" and called.__name__ in names:
+            begun[0] = time.thread_time()
+        elif event == "c_return" and called.__name__ in names:
+            spent[0] += time.thread_time() - begun[0]
+
+    sys.setprofile(watch)
+    try:
+        yield lambda: spent[0]
+    finally:
+        sys.setprofile(None)

@@ -17,7 +17,7 @@ from services.ops.trace.timeline import Observation, Quarantined, Replayed, Span
 from services.transform.archive import decompress, unescape
 from services.transform.quarantine import QuarantinedRow
 from shared.archive import archived as archived_batch
-from shared.archive import key_at
+from shared.archive import keys_at
 from shared.errors import CorruptObject
 from shared.objects import ObjectStore, sha256
 
@@ -125,8 +125,9 @@ def observed(batch: ChangeBatch, feed: Feed, text: bytes, key: int) -> Iterator[
     """The rows of a batch that have the key, each with its place in the object."""
     data = batch.data
     column = data.columns.index(feed.key_under(data.position.contract))
-    for row, line in enumerate(text.split(b"\n")[:-1]):
-        if key_at(line, column) == key:
+    lines = text.split(b"\n")[:-1]
+    for row, (line, found) in enumerate(zip(lines, keys_at(lines, column), strict=True)):
+        if found == key:
             yield Observation(
                 batch=batch.id,
                 object=data.object.key,

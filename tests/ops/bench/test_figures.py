@@ -1,6 +1,7 @@
 """What samples come to: medians, ratios, exponents; and how figures are shown."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -11,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from services.ops.bench import chart, growth, idle, path, run, stages, table
+from services.ops.bench import chart, costs, growth, idle, path, run, stages, table
 from services.ops.bench.figures import Figure, Task, exponent, measured
 from services.ops.bench.parts import PARTS, Described, chosen
 from services.ops.bench.stages import STAGES, Limits, Spent
 from shared.errors import ConfigurationError, Unavailable
 
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
 SOME = measured(
     "backfill", [6.0, 4.0, 5.0], "s", limits=[2.0, 1.0, 3.0], limit_name="COPY | COPY", target="≤ 3", note="why"
 )
@@ -102,6 +104,13 @@ def test_the_chart_is_svg_with_a_bar_for_each_figure_and_each_limit_inside_its_f
     assert "path &amp; more" in text
 
 
+def test_a_limit_that_figures_share_is_drawn_once() -> None:
+    text = chart.chart([("x", [SOME, replace(SOME, name="other")])])
+
+    assert text.count("COPY | COPY") == 1
+    assert text.count('rx="2"') == 3
+
+
 def test_bars_of_one_unit_have_one_scale() -> None:
     text = chart.chart([("x", [measured("one", [10.0], "s"), measured("two", [5.0], "s")])])
 
@@ -135,7 +144,7 @@ def test_a_part_that_fails_costs_no_other_and_the_folder_is_gone(
     monkeypatch.setattr(path, "measure", lambda task: [SOME])
     task, shown = Task(1, 1000, full=False, folder=tmp_path / "bench", say=str), list[str]()
 
-    done = run.measure(chosen(["stages", "path"]), task, lambda one: shown.append(one.part.name))
+    done = run.measure(chosen(["stages", "path"]), task, lambda done: shown.append(done[-1].part.name))
 
     assert [(one.failed, one.figures) for one in done] == [("No server.", ()), (None, (SOME,))]
     assert shown == ["stages", "path"]
@@ -158,7 +167,7 @@ def test_the_file_holds_every_figure_with_its_ratio_and_what_it_was_measured_on(
         run.as_json(
             [run.Measured(part, (SOME,))],
             Task(3, 1000, full=False, folder=Path(), say=str),
-            datetime(2026, 11, 25, tzinfo=UTC),
+            NOW,
         )
     )
 
@@ -167,14 +176,39 @@ def test_the_file_holds_every_figure_with_its_ratio_and_what_it_was_measured_on(
     assert written["machine"]["processors"]
 
 
-def test_the_chart_shows_the_whole_path_before_its_stages_and_nothing_that_was_not_measured(tmp_path: Path) -> None:
+def test_the_chart_shows_the_whole_path_before_its_stages_and_nothing_that_was_not_measured() -> None:
     done = [run.Measured(part, (SOME,)) for part in chosen(["stages", "path", "growth"])]
 
-    run.write_chart(tmp_path / "chart.svg", done)
+    text = run.charted(done)
 
-    text = (tmp_path / "chart.svg").read_text()
-    assert 0 < text.index("path: ") < text.index("stages: ")
-    assert "growth: " not in text
+    assert 0 < text.index("A backfill from") < text.index("Each stage alone")
+    assert "How time grows" not in text
+
+
+def test_figures_are_kept_in_every_file_that_is_named(tmp_path: Path) -> None:
+    document = tmp_path / "performance.md"
+    document.write_text("x\n<!-- bench -->\n<!-- /bench -->\n")
+    files = run.Files(tmp_path / "figures.json", tmp_path / "chart.svg", document)
+    [part] = chosen(["path"])
+
+    files.expect_fit()
+    files.write([run.Measured(part, (SOME,))], Task(1, 1000, full=False, folder=tmp_path, say=str), NOW)
+
+    assert json.loads((tmp_path / "figures.json").read_text())["at"] == NOW.isoformat()
+    assert (tmp_path / "chart.svg").read_text().startswith("<svg")
+    assert "| backfill | 5 | s |" in document.read_text()
+
+
+def test_a_file_that_could_not_be_written_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "bare.md").write_text("no marks\n")
+
+    for files, wrong in (
+        (run.Files(tmp_path / "nowhere" / "figures.json", None, None), "nowhere"),
+        (run.Files(None, None, tmp_path / "none.md"), "none.md"),
+        (run.Files(None, None, tmp_path / "bare.md"), "<!-- bench -->"),
+    ):
+        with pytest.raises(ConfigurationError, match=wrong):
+            files.expect_fit()
 
 
 def test_stages_are_told_for_a_million_rows_and_together() -> None:
@@ -188,14 +222,38 @@ def test_stages_are_told_for_a_million_rows_and_together() -> None:
     assert found["all stages"].limit == 1.5
 
 
-def test_growth_is_linear_where_ten_times_the_rows_take_ten_times_as_long() -> None:
-    linear = list(growth.figures_of({100: [1.0, 1.0], 1000: [10.0, 10.0]}))
-    quadratic = list(growth.figures_of({100: [1.0], 1000: [100.0]}))
+def backfill(seconds: float, **cpu: float) -> path.Backfill:
+    return path.Backfill(seconds, seconds, cpu)
 
-    assert [(one.value, one.met) for one in (linear[-1], quadratic[-1])] == [
+
+def test_growth_is_linear_where_ten_times_the_rows_take_ten_times_as_long() -> None:
+    linear = growth.figures_of({100: [backfill(1.0), backfill(1.0)], 1000: [backfill(10.0), backfill(10.0)]})
+    quadratic = growth.figures_of({100: [backfill(1.0)], 1000: [backfill(100.0)]})
+
+    assert [(one.value, one.met) for found in (linear, quadratic) for one in found if "exponent" in one.name] == [
         (pytest.approx(1.0), True),
         (pytest.approx(2.0), False),
     ]
+
+
+def test_what_another_million_rows_takes_leaves_out_what_every_size_pays() -> None:
+    figures = growth.figures_of(
+        {100_000: [backfill(1.0, loader=3.2, source=0.1)], 1_100_000: [backfill(10.0, loader=5.2, source=1.1)]}
+    )
+
+    found = {one.name: one.value for one in figures if one.unit.startswith("CPU")}
+    assert found == {
+        "loader, another million rows": pytest.approx(2.0),
+        "source, another million rows": pytest.approx(1.0),
+        "all processes, another million rows": pytest.approx(3.0),
+    }
+
+
+def test_watching_is_told_beside_the_idle_month_and_not_in_it() -> None:
+    bulk, idle_month = costs.figures_of(bulk=0.009, trickle=2.0, idle=15.1, watching=25.0)
+
+    assert (bulk.met, idle_month.met, idle_month.value) == (True, False, 15.1)
+    assert "another 25.00" in idle_month.note
 
 
 def test_an_idle_poll_is_held_to_its_target_only_where_there_is_an_index() -> None:

@@ -1,7 +1,10 @@
 """Every change of the journal counts, and a rate holds only as long as all before it did."""
 
+import os
+import re
 from itertools import count
 from math import ceil, inf
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -9,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ops.bench.delays import Change, Delays, Sight, delays
-from services.ops.bench.freshness import Faults, Step, figures, sustained
+from services.ops.bench.figures import Task
+from services.ops.bench.freshness import Faults, Step, figures, freshness, growth, sustained
 from services.ops.bench.processes import Load
 from services.ops.bench.writers import NEW_SHARE, REFERRED, TABLES, Crew, Writer, pool_rows
 
@@ -47,8 +51,8 @@ class Recorded:
         return self.journal
 
 
-def step(rate: float, seconds: tuple[float, ...], missing: tuple[Change, ...] = ()) -> Step:
-    return Step(rate, rate, Delays(seconds, missing), IDLE)
+def step(rate: float, seconds: tuple[float, ...], missing: tuple[Change, ...] = (), growth: float = 0.0) -> Step:
+    return Step(rate, rate, Delays(seconds, missing), growth, IDLE)
 
 
 def test_a_change_is_as_late_as_the_first_sight_of_its_number() -> None:
@@ -142,6 +146,40 @@ def test_a_rate_is_sustained_only_if_every_lower_one_was() -> None:
     assert sustained(steps, CLEAN).value == 500
     assert sustained(steps[2:], CLEAN).value == 0
     assert "1000/s: p99 5.1 s" in sustained(steps, CLEAN).note
+    assert sustained(steps, CLEAN).note.startswith("then the source's rows wait for the poller; 250/s")
+    assert sustained(steps[:2], CLEAN).note.startswith("more was not tried; 250/s")
+
+
+def test_where_the_source_takes_no_more_changes_a_higher_rate_is_not_tried() -> None:
+    enough, short = (Step(1000, made, Delays((1.0,), ()), 0.0, IDLE) for made in (900.0, 899.0))
+
+    assert (enough.last, short.last, step(1000, (9.0,)).last) == (False, True, True)
+    assert sustained([enough, short], CLEAN).value == 899
+    assert sustained([enough, short], CLEAN).note.startswith("then the source takes no more; ")
+
+
+def test_a_rate_at_which_delays_grow_is_not_sustained_however_short_they_still_are() -> None:
+    assert step(500, (1.0,), growth=1.0).holds
+    assert not step(500, (1.0,), growth=1.1).holds
+
+
+def test_delays_grow_by_what_the_last_third_waits_longer_than_the_first() -> None:
+    journal = [Change("payment", key, key, float(key)) for key in range(1, 10)]
+    delay = {key: 9.0 if 3 < key < 7 else key / 10 for key in range(1, 10)}
+    sights = [Sight("payment", key, key, key + delay[key]) for key in range(1, 10)]
+
+    assert growth(journal[::-1], sights) == pytest.approx(0.8 - 0.2)
+    assert growth(journal, sights[:6]) == growth(journal, []) == growth([], sights) == inf
+
+
+def test_the_consumer_of_the_longer_queue_is_late_or_else_the_poller() -> None:
+    many = os.cpu_count() or 1
+
+    assert Load({"loader": 0.1}, {"changes": 11, "loads": 40}).bottleneck == "messages wait on loads"
+    assert Load({"loader": 0.1}, {"changes": 10, "loads": 3}).bottleneck == "the source's rows wait for the poller"
+    assert Load({"loader": many / 2, "warehouse": many / 2.1}, {"changes": 11}).bottleneck == (
+        "messages wait on changes, and all processors are busy, the loader most of all"
+    )
 
 
 @given(rate=st.floats(1, 5000), writers=st.integers(1, 4), seed=st.integers(0, 9))
@@ -194,3 +232,14 @@ def test_the_first_writer_that_fails_ends_the_load_and_is_heard() -> None:
 
     with pytest.raises(OSError, match="gone"):
         crew.work([broken], 3600)
+
+
+@pytest.mark.slow
+def test_on_the_embedded_stack_every_change_is_seen_and_nothing_is_parked(tmp_path: Path) -> None:
+    task = Task(runs=1, orders=1, full=False, folder=tmp_path, say=lambda _: None)
+
+    [p50, _, _, slowest] = freshness(task, 3.0, warm_seconds=1.0)
+
+    assert 0 < p50.value <= slowest.value < inf
+    assert "0 missing, 0 messages parked, 0 rows quarantined" in p50.note
+    assert re.search("poller .*loader|loader .*poller", p50.note)

@@ -1,6 +1,6 @@
 """A pipeline with a rich history, and the rebuild of its warehouse from what it archived."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,15 @@ from services.ops.archived import Archive, Selection
 from services.ops.rebuild import Rebuilder, Rebuilt
 from services.transform.transform import Workshop
 from shared.objects import ObjectStore
-from tests.conftest import open_connection
+from tests.conftest import READER, Aws, Databases, NewDatabase, account, open_connection
+from tests.conftest import Source as Totesys
 from tests.ops.rebuild.fingerprint import Fingerprints, fingerprints
-from tests.reconciler.conftest import LOADER, SCHEMA, Pipeline, pipeline, template, warehouse_dsn
+from tests.poller.conftest import Bench
+from tests.reconciler.conftest import LOADER, SCHEMA, Pipeline, captured, pipeline, template, warehouse_dsn
 
 __all__ = ["Lived", "Watcher", "pipeline", "template", "warehouse_dsn"]
+
+NO_SOURCE = Totesys(*["postgresql://nobody@/nowhere?host=/nowhere&port=1"] * 2)
 
 
 class Watcher:
@@ -122,16 +126,47 @@ def _late(pipeline: Pipeline) -> None:
         pipeline.deliver()
 
 
-def stop_source(pipeline: Pipeline, connect: Callable[[], Any]) -> None:
-    """Nobody is let into the source any more, and nobody is left in it."""
-    pipeline.bench.close()
-    name = pipeline.bench.totesys.dsn.split("?")[0].rpartition("/")[2]
-    with connect() as connection:
-        connection.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+@dataclass(frozen=True)
+class Legacy:
+    """What such a life leaves: the warehouse as a template; of every object bucket, key, body and metadata."""
+
+    warehouse: str
+    objects: tuple[tuple[str, str, bytes, dict[str, str]], ...]
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, warehouse: str) -> "Legacy":
+        aws = pipeline.aws
+        assert [pipeline._taken(url) for url in (aws.changes, aws.changes_dlq, aws.loads, aws.loads_dlq)] == [[]] * 4
+        return cls(warehouse, tuple(_objects(aws)))
+
+    def restore(self, aws: Aws) -> None:
+        for bucket, key, body, metadata in self.objects:
+            aws.s3.put_object(Bucket=bucket, Key=key, Body=body, Metadata=metadata)
+
+
+def _objects(aws: Aws) -> Iterator[tuple[str, str, bytes, dict[str, str]]]:
+    for bucket in (aws.archive, aws.processed, aws.control):
+        for page in aws.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for found in page.get("Contents", []):
+                stored = aws.s3.get_object(Bucket=bucket, Key=found["Key"])
+                yield bucket, found["Key"], stored["Body"].read(), stored["Metadata"]
+
+
+@pytest.fixture(scope="session")
+def legacy(databases: Databases, totesys_template: str, template: str, clients: tuple[Any, Any, Any]) -> Legacy:
+    """One life for all tests: what they do with what it left, each does with a copy."""
+    source = databases.server.dsn(databases.make("lived_totesys", totesys_template))
+    warehouse = databases.make("lived_star", template)
+    totesys = Totesys(source, source.replace("postgres@", f"{READER}@"))
+    with account(clients) as aws:
+        pipeline = captured(totesys, aws, databases.server.dsn(warehouse))
+        live(pipeline)
+        pipeline.bench.close()
+        return Legacy.of(pipeline, warehouse)
 
 
 @pytest.fixture
-def lived(pipeline: Pipeline, server: Any) -> Lived:
-    live(pipeline)
-    stop_source(pipeline, server.connect)
-    return Lived(pipeline)
+def lived(legacy: Legacy, aws: Aws, new_database: NewDatabase) -> Lived:
+    """A pipeline that has lived, and a source that nobody can reach: there is none."""
+    legacy.restore(aws)
+    return Lived(Pipeline(Bench(NO_SOURCE, aws), new_database("star", legacy.warehouse)))
