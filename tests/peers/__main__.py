@@ -23,7 +23,7 @@ from services.ops.bench.figures import Figure
 from services.ops.bench.run import machine
 from shared.postgres import rows_of
 from tests.peers.compare import CHANGED_SHARE, LIMIT, OURS, Round, Sample, figures_of, go
-from tests.peers.contestants import Contestant, Places, dlt, rotated, sling
+from tests.peers.contestants import DLT, Contestant, Places, dlt, rotated, sling
 from tests.peers.process import children, peak_of
 from tests.peers.servers import Servers, serving
 
@@ -145,10 +145,10 @@ def contestants(places: Places, folder: Path, *, whether_all: bool) -> list[Cont
     binary = Path(_said([str(python), "-c", SLING])) / "bin" / "sling-linux-amd64"
     sling_version = _said([str(binary), "--version"]).removeprefix("Version: ")
     versions = _said([str(python), "-c", VERSIONS])
-    backends = ("pyarrow", "connectorx", *(["sqlalchemy"] if whether_all else []))
+    ways = [name for name in DLT if whether_all or name != "dlt default"]
     return [
         sling(binary, sling_version, places, folder),
-        *(dlt(python, versions, places, folder, backend=backend) for backend in backends),
+        *(dlt(python, versions, places, folder, name=name) for name in ways),
     ]
 
 
