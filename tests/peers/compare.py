@@ -16,7 +16,7 @@ OURS, LIMIT, SLING, DLT = "totes", "COPY | COPY by psql", "Sling", "dlt pyarrow"
 CHANGED_SHARE = 10
 """Every tenth order is updated."""
 TARGETS: Mapping[str, Mapping[str, float]] = {"backfill": {SLING: 1 / 2, DLT: 1 / 4}, "update": {SLING: 1 / 2}}
-"""Step -> tool -> the share of its time that we may take. Of dlt the Arrow backend as it comes; ADBC is shown beside."""
+"""Step -> tool -> the share of its time that we may take; of dlt its Arrow backend as it comes, not through ADBC."""
 
 
 @dataclass(frozen=True)
