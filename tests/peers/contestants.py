@@ -13,8 +13,13 @@ TABLE = "sales_order"
 DLT_CHUNK_ROWS = 100_000
 """Twice dlt's default: fewer, larger Arrow tables; more rows gain nothing and cost memory."""
 
-ARROW = ("pyarrow", "connectorx")
-"""Backends of dlt that give Arrow tables."""
+DLT = {
+    "dlt pyarrow": ("pyarrow", "csv"),
+    "dlt pyarrow ADBC": ("pyarrow", "parquet"),
+    "dlt connectorx ADBC": ("connectorx", "parquet"),
+    "dlt default": ("sqlalchemy", "insert_values"),
+}
+"""Name -> backend and loader file format. Parquet goes by ADBC, which must be asked for; CSV is dlt's own choice."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,11 @@ def sling(binary: Path, version: str, places: Places, folder: Path) -> Contestan
     )
 
 
-def dlt(python: Path, version: str, places: Places, folder: Path, *, backend: str) -> Contestant:
-    """dlt with one of its backends: Arrow tables go as Parquet through ADBC, anything else as dlt does it unasked."""
-    name = f"dlt {backend}"
-    schema = f"peer_dlt_{backend}"
+def dlt(python: Path, version: str, places: Places, folder: Path, *, name: str) -> Contestant:
+    """dlt in one of the ways of DLT."""
+    backend, file_format = DLT[name]
+    schema = f"peer_{name.replace(' ', '_').lower()}"
     script = Path(__file__).with_name("dlt_pipeline.py")
-    file_format = "parquet" if backend in ARROW else "insert_values"
     driver = "postgresql" if backend == "connectorx" else "postgresql+psycopg"
     command = Command(
         (str(python), str(script), backend, file_format, str(DLT_CHUNK_ROWS), schema, str(folder / schema)),
@@ -101,8 +105,8 @@ def dlt(python: Path, version: str, places: Places, folder: Path, *, backend: st
         name=name,
         version=version,
         schema=schema,
-        configuration=f"backend {backend}, chunks of {DLT_CHUNK_ROWS:,} rows, loader file format {file_format}"
-        f"{' (by ADBC)' * (backend in ARROW)}, merge (delete-insert) on the key, incremental on last_updated",
+        configuration=f"backend {backend}, chunks of {DLT_CHUNK_ROWS:,} rows, loader file format {file_format}, "
+        "merge (delete-insert) on the key, incremental on last_updated",
         backfill=command,
         update=command,
     )

@@ -7,7 +7,7 @@ embedded stack's are in all else.
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,10 +92,13 @@ class Servers:
         """What the contestant's table holds."""
         return _held(self.target, postgres.WAREHOUSE_DATABASE, contestant.table)
 
-    def cpu_seconds(self) -> tuple[float, float]:
-        """What both servers have used."""
-        source, target = (_used(server) for server in (self.source, self.target))
-        return source, target
+    def cpu_seconds(self) -> Mapping[str, float]:
+        """What both servers have used since they started."""
+        return {"source": _used(self.source), "warehouse": _used(self.target)}
+
+    def used_since(self, before: Mapping[str, float]) -> Mapping[str, float]:
+        """What both servers have used since then."""
+        return {name: now - before[name] for name, now in self.cpu_seconds().items()}
 
 
 @contextmanager

@@ -5,7 +5,8 @@ import pytest
 from services.ops.bench.figures import Figure
 from shared.errors import PipelineError
 from tests.conftest import NewDatabase, open_connection
-from tests.peers.compare import LIMIT, OURS, SLING, Round, Sample, expect_equal, figures_of
+from tests.peers.compare import LIMIT, OURS, SLING, TARGETS, Round, Sample, expect_equal, figures_of
+from tests.peers.contestants import DLT
 from tests.peers.servers import CHECKSUM, Held
 
 
@@ -44,6 +45,10 @@ def test_a_ratio_is_of_one_run_and_not_of_medians() -> None:
 
 def test_a_missed_target_is_said() -> None:
     assert figures([6.0], [10.0])["update: totes / Sling"].met is False
+
+
+def test_every_target_is_against_a_contestant() -> None:
+    assert {name for tools in TARGETS.values() for name in tools} <= {SLING, *DLT}
 
 
 def test_a_time_is_worth_nothing_where_the_target_differs() -> None:

@@ -7,17 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.peers.contestants import Contestant, Line, Places, dlt, rotated, seconds_at_work, sling
+from tests.peers.contestants import DLT, Contestant, Line, Places, dlt, rotated, seconds_at_work, sling
 
 PLACES = Places("postgresql://me:word@127.77.0.1:5432/totesys", "postgresql://me:word@127.77.0.2:5432/warehouse")
-BACKENDS = ("pyarrow", "connectorx", "sqlalchemy")
 
 
 def everybody() -> list[Contestant]:
     folder = Path("/state")
     return [
         sling(Path("/bin/sling"), "1", PLACES, folder),
-        *(dlt(Path("/bin/python"), "1", PLACES, folder, backend=backend) for backend in BACKENDS),
+        *(dlt(Path("/bin/python"), "1", PLACES, folder, name=name) for name in DLT),
     ]
 
 
@@ -52,17 +51,18 @@ def test_an_update_merges_by_key_what_has_moved() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "file_format", "driver"),
+    ("name", "backend", "file_format", "driver"),
     [
-        ("pyarrow", "parquet", "postgresql+psycopg"),
-        ("connectorx", "parquet", "postgresql"),
-        ("sqlalchemy", "insert_values", "postgresql+psycopg"),
+        ("dlt pyarrow", "pyarrow", "csv", "postgresql+psycopg"),
+        ("dlt pyarrow ADBC", "pyarrow", "parquet", "postgresql+psycopg"),
+        ("dlt connectorx ADBC", "connectorx", "parquet", "postgresql"),
+        ("dlt default", "sqlalchemy", "insert_values", "postgresql+psycopg"),
     ],
 )
-def test_dlt_loads_arrow_tables_as_parquet_and_all_else_as_it_would_unasked(
-    backend: str, file_format: str, driver: str
+def test_each_way_of_dlt_is_the_backend_and_the_format_that_its_name_says(
+    name: str, backend: str, file_format: str, driver: str
 ) -> None:
-    command = dlt(Path("/bin/python"), "1", PLACES, Path("/state"), backend=backend).backfill
+    command = dlt(Path("/bin/python"), "1", PLACES, Path("/state"), name=name).backfill
 
     assert command.arguments[2:4] == (backend, file_format)
     assert command.environment["PEER_SOURCE"].partition("://")[0] == driver
