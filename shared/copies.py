@@ -56,13 +56,14 @@ class BufferedConnection(Connection):  # type: ignore[misc]  # pg8000 has no typ
     def _rows_ahead(self) -> list[bytes]:
         """The rows that lie whole in the buffer before anything else does; reads once where the buffer is empty."""
         held, rows, at = self._sock.peek(), [], 0
-        last = len(held) - _HEAD.size
-        while at <= last:
-            code, length = _HEAD.unpack_from(held, at)
+        # One turn a row: what it uses is looked up before.
+        unpack, head, size = _HEAD.unpack_from, _HEAD.size, len(held)
+        while at + head <= size:
+            code, length = unpack(held, at)
             end = at + 1 + length
-            if code != _COPY_DATA or end > len(held):
+            if code != _COPY_DATA or end > size:
                 break
-            rows.append(held[at + _HEAD.size : end])
+            rows.append(held[at + head : end])
             at = end
         self._sock.read(at)
         return rows
