@@ -44,11 +44,16 @@ class Row(BaseModel):
 def _has_the_order_of_its_type(columns: Columns) -> list[bool]:
     """SALE points to a sales order only, PURCHASE to a purchase order only; another type to exactly one of them."""
     expected = {"SALE": (True, False), "PURCHASE": (False, True)}
-    found = zip(columns["transaction_type"], columns["sales_order_id"], columns["purchase_order_id"], strict=True)
-    return [
-        (sales is not None, purchase is not None) == expected.get(kind, (sales is not None, sales is None))
-        for kind, sales, purchase in found
-    ]
+    orders = _present(columns["sales_order_id"]), _present(columns["purchase_order_id"])
+    found = zip(columns["transaction_type"], *orders, strict=True)
+    return [(sales, purchase) == expected.get(kind, (sales, not sales)) for kind, sales, purchase in found]
+
+
+def _present(column: Any) -> list[bool]:
+    """Where a value is not NULL; an array that was parsed as a whole says it itself."""
+    if isinstance(column, list):
+        return [value is not None for value in column]
+    return [not null for null in column.isna()]
 
 
 class CurrencyRow(Row):

@@ -8,7 +8,7 @@ Format: https://www.postgresql.org/docs/current/sql-copy.html, "Text Format".
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,7 @@ _GZIP = 31
 """zlib's window bits for a gzip wrapper."""
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 _MEANING = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
-_TAB, _NEWLINE, _BACKSLASH = b"\t\n\\"
+_TAB, _NEWLINE, _BACKSLASH, _NULL = b"\t\n\\N"
 MARGIN = b" " * 32
 """Before and behind a text, so that whole words can be read beside any field of it (services.transform.vector)."""
 
@@ -37,16 +37,26 @@ MARGIN = b" " * 32
 class Fields(Sequence[str | None]):
     """A column where it lies: a text with a MARGIN around it, and where in it each field begins and ends.
 
-    No field is NULL or escaped. As a sequence it is its texts, made when first asked for: most columns never are.
+    No field is escaped. As a sequence it is its texts, None for NULL, made when first asked for: most never are.
     """
 
     text: bytes
     start: Places
     end: Places
+    null: npt.NDArray[np.bool_] | None = None
+    """Where a field is NULL; None where none is."""
 
     @cached_property
-    def texts(self) -> list[str]:
+    def texts(self) -> Column:
         """The fields one by one."""
+        found: Column = [*self.written]
+        for row in () if self.null is None else np.flatnonzero(self.null):
+            found[row] = None
+        return found
+
+    @property
+    def written(self) -> list[str]:
+        """The fields as COPY wrote them."""
         places = zip(self.start.tolist(), self.end.tolist(), strict=True)
         if self.text.isascii():  # then a place in bytes is one in characters, and slicing is cheaper than decoding
             text = self.text.decode("ascii")
@@ -57,7 +67,7 @@ class Fields(Sequence[str | None]):
         """The text of a row, or those of a slice."""
         return self.texts[row]
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[str | None]:
         """The texts."""
         return iter(self.texts)
 
@@ -77,9 +87,10 @@ def decode(body: bytes, names: Sequence[str], rows: int, where: str) -> dict[str
     starts[:1] = len(MARGIN)
     places = zip(starts.reshape(rows, len(names)).T.copy(), ends.reshape(rows, len(names)).T.copy(), strict=True)
     columns = {name: Fields(text, *place) for name, place in zip(names, places, strict=True)}
+    backslashes = _backslashes(text, ends, len(names))
     try:
         _ = text.isascii() or text.decode()
-        return {**columns, **{name: unescape(columns[name].texts) for name in _escaped(text, ends, names)}}
+        return {name: _read(column, found) for (name, column), found in zip(columns.items(), backslashes, strict=True)}
     except (UnicodeDecodeError, KeyError) as exc:
         raise CorruptObject(f"Expected COPY text in UTF-8 in {where}, found {exc}.") from exc
 
@@ -119,10 +130,22 @@ def _ends(text: bytes, width: int, rows: int, where: str) -> Places:
     return ends
 
 
-def _escaped(text: bytes, ends: Places, names: Sequence[str]) -> set[str]:
-    """The columns that hold a backslash: NULL, or an escape."""
-    backslashes = np.flatnonzero(np.frombuffer(text, np.uint8) == _BACKSLASH) if b"\\" in text else np.empty(0, "int64")
-    return {names[place] for place in np.unique(np.searchsorted(ends, backslashes) % len(names))}
+def _backslashes(text: bytes, ends: Places, width: int) -> Sequence[int]:
+    """How many there are in each column."""
+    if b"\\" not in text:
+        return [0] * width
+    found = np.flatnonzero(np.frombuffer(text, np.uint8) == _BACKSLASH)
+    return list(np.bincount(np.searchsorted(ends, found) % width, minlength=width))
+
+
+def _read(column: Fields, backslashes: int) -> TextColumn:
+    """The column with its NULLs known; as texts where it has escapes too, which are the rest of its backslashes."""
+    if not backslashes:
+        return column
+    letters = np.frombuffer(column.text, np.uint8)
+    null = (letters[column.start] == _BACKSLASH) & (letters[column.start + 1] == _NULL)
+    null &= column.end - column.start == len(r"\N")
+    return replace(column, null=null) if null.sum() == backslashes else unescape(column.written)
 
 
 def _meaning(escape: re.Match[str]) -> str:

@@ -11,13 +11,12 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from contracts import star
 from shared.parquet import Array
 
-Values: TypeAlias = Sequence[Any] | npt.NDArray[Any]
+Values: TypeAlias = Sequence[Any] | Array
 """A parsed column: Python values, or the array that services.transform.vector made of them."""
 Rows = Mapping[str, Values]
 """The parsed columns of a feed (contracts.columnar.Validated.columns)."""
@@ -191,6 +190,8 @@ def integers(values: Values) -> Array:
 
 def integers_or_null(values: Values) -> Array:
     """Postgres ints that may be NULL: they stay ints."""
+    if isinstance(values, pd.arrays.IntegerArray):
+        return values
     missing = np.array([value is None for value in values], "bool")
     return pd.arrays.IntegerArray(np.array([value or 0 for value in values], "int32"), missing)
 

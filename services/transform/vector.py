@@ -5,23 +5,23 @@ of the column at a time. Invariant: a column is parsed here only where every fie
 of its contract's type and is in range, and then to the values that pydantic would give. Of any other column nothing is
 said (None): pydantic alone decides which values are refused, and why.
 
-A column becomes one array: integers int32, money int64 hundredths, flags bool, timestamps datetime64[us], dates
-datetime64[D].
+A column becomes one array: integers int32 (pandas Int32 where NULL may be), money int64 hundredths, flags bool,
+timestamps datetime64[us], dates datetime64[D].
 """
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from contracts import fields
 from contracts.columnar import Adapter, TextColumn, adapters
 from contracts.source import Row
 from services.transform.archive import Fields, Places
+from shared.parquet import Array
 
-Array = npt.NDArray[Any]
 Words = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
 Parser = Callable[[Fields], Array]
@@ -62,6 +62,7 @@ class _Known(Row):
 
     integer: fields.Int
     secret: fields.SecretInt
+    nullable: fields.Int | None
     price: fields.Price
     amount: fields.Amount
     flag: fields.Flag
@@ -74,6 +75,7 @@ def _parser_of(adapter: Adapter) -> Parser | None:
     parsers: dict[str, Parser] = {
         "integer": integers,
         "secret": integers,
+        "nullable": integers_or_null,
         "price": partial(hundredths, most_digits=8),
         "amount": partial(hundredths, most_digits=16),
         "flag": flags,
@@ -89,6 +91,14 @@ def integers(column: Fields) -> Array:
     found = wide_integers(column)
     _hold(found == found.astype("int32"))
     return found.astype("int32")
+
+
+def integers_or_null(column: Fields) -> Array:
+    """Postgres ints that may be NULL."""
+    null = np.zeros(len(column), "bool") if column.null is None else column.null
+    found = np.zeros(len(column), "int32")
+    found[~null] = integers(Fields(column.text, column.start[~null], column.end[~null]))
+    return pd.arrays.IntegerArray(found, null)
 
 
 def wide_integers(column: Fields) -> Numbers:
@@ -173,7 +183,7 @@ def _negated(found: Numbers, negative: npt.NDArray[np.bool_]) -> Numbers:
 def _whole(column: Fields, start: Places, end: Places) -> Numbers:
     """Numbers of digits alone, word by word from their ends; in a word that begins before them, zeros stand there."""
     length = end - start
-    longest = int(length.max())
+    longest = int(length.max(initial=0))
     _hold((length > 0) & (length <= _MOST_DIGITS))
     found = np.zeros(len(column), "int64")
     for place in range(0, longest, _WORD):

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from contracts import fields
 from contracts.columnar import adapters, validate
 from contracts.feeds import FEEDS, Feed
-from contracts.source import PaymentRow, Row, SalesOrderRow
+from contracts.source import PaymentRow, Row, SalesOrderRow, TransactionRow
 from services.transform import star, vector
 from services.transform.archive import decode
 from tests.contracts.rows import BROKEN, DATES, INTEGERS, MONEY, TIMESTAMPS, rows
@@ -138,4 +138,18 @@ def test_a_type_with_one_more_constraint_is_not_parsed_at_once():
 
     found = {name: vector.at_once(adapter, stored(["1"])) for name, adapter in adapters(Fewer).items()}
 
-    assert {name for name, column in found.items() if column is not None} == {"units"}
+    assert {name for name, column in found.items() if column is not None} == {"units", "nullable"}
+
+
+@given(st.lists(st.one_of(INTEGERS, st.none()), min_size=1))
+def test_integers_that_may_be_null_are_parsed_at_once(texts):
+    adapter = adapters(TransactionRow)["sales_order_id"]
+
+    found = vector.at_once(adapter, stored(texts))
+
+    assert found is not None
+    assert same(found, star.integers_or_null(adapter.validate_python(texts)))
+
+
+def test_a_null_where_none_may_be_is_not_parsed_at_once():
+    assert vector.at_once(ORDER["units_sold"], stored(["1", None])) is None
