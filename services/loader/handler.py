@@ -32,7 +32,7 @@ from shared.errors import (
 from shared.heartbeat import read_heartbeat
 from shared.invocation import Context, seconds_left, utc_now
 from shared.objects import ObjectStore
-from shared.postgres import Connection
+from shared.postgres import Connection, Preparing
 from shared.queues import Queue
 from shared.reading import feed_known, read
 from shared.secrets import Secrets, connect_by_secret
@@ -197,6 +197,7 @@ def _connect(secrets: Secrets, settings: Settings) -> Connection:
         application_name=APPLICATION_NAME,
         statement_timeout_seconds=settings.statement_timeout_seconds,
         lock_timeout_seconds=settings.warehouse_lock_timeout_seconds,
+        driver=Preparing,
     )
 
 

@@ -24,7 +24,7 @@ from contracts.star import STAR_TABLES, StarRow
 from shared.bookkeeping import seen_table
 from shared.postgres import Connection, as_array, identifier, literal, rows_of
 
-MANY_ROWS = 5_000
+MANY_ROWS = 1_000
 """Below it the triggers take less time than asking whether they can be left out."""
 
 
