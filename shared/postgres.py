@@ -105,7 +105,11 @@ class Dsn:
 
 
 def connect(
-    dsn: Dsn, *, application_name: str, statement_timeout_seconds: float, lock_timeout_seconds: float
+    dsn: Dsn,
+    *,
+    application_name: str,
+    statement_timeout_seconds: float,
+    lock_timeout_seconds: float,
 ) -> Connection:
     """Open a session in UTC. Raises ConfigurationError or Unavailable, each in one sentence."""
     handled = sys.exception()

@@ -7,14 +7,16 @@ moment earlier (its id is the same, its clock is not). A captured page that a re
 counts as captured. Batches in any order end in the same tables.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from contracts.messages import LoadBatch, LoadBatchData, Operation, Origin
+from contracts.messages import LoadBatch, Operation, Origin
 from contracts.star import Kind, StarRow
 from services.loader import dimensions, history
-from services.loader.proof import prove
+from services.loader.proof import TAKEN, prove, take
 from services.loader.references import MANY_ROWS
 from services.loader.staging import Load, Staged, stage, together
 from services.loader.warehouse import Warehouse
@@ -61,9 +63,10 @@ def _load(connection: Connection, table: type[StarRow], loads: Sequence[Load], m
     staged = together([stage(connection, table, load) for load in told])
     repairs = any(_is_repair(load) for load in told)
     versions = _merge(connection, table, staged, repairs=repairs, many_rows=many_rows) if staged.rows else 0
-    for item in new:
-        _keep(connection, item.batch.id, item.batch.data)
-    prove(connection, {item.batch.data.feed for item in new} | _captured(connection, loads, new))
+    _keep(connection, [item.batch for item in new])
+    kept, captured = {item.batch.data.feed for item in new}, _captured(connection, loads, new)
+    take(connection, captured - kept)
+    prove(connection, kept | captured)
     return Report(tuple(load.batch.id for load in new), tuple(sorted(there)), staged.rows, versions)
 
 
@@ -105,61 +108,105 @@ def _merge(connection: Connection, table: type[StarRow], staged: Staged, *, repa
     return history.keep_history(connection, table, staged, repairs=repairs, many=staged.rows >= many_rows)
 
 
-def _keep(connection: Connection, batch_id: str, data: LoadBatchData) -> None:
-    """Write down the load batch and what it tells of its feed. Raises MalformedMessage for an unknown time zone."""
-    check_time_zone(connection, data.time_zone)
-    shared = {
+def _keep(connection: Connection, batches: Sequence[LoadBatch]) -> None:
+    """Write down load batches and what they tell of their feed, and take its proof.
+
+    Raises MalformedMessage for an unknown time zone.
+    """
+    if batches:
+        told = [_told(batch) for batch in batches]
+        with _refusing({batch.data.time_zone for batch in batches}):
+            connection.run(_KEEP, **{name: [one[name] for one in told] for name in _TOLD})
+
+
+def _told(batch: LoadBatch) -> dict[str, Any]:
+    """What is written down of a load batch, a value for each of _TOLD."""
+    data = batch.data
+    return {
+        "id": batch.id,
+        "change_batch": data.change_batch,
         "feed": data.feed,
         "star_table": data.star_table,
+        "operation": data.operation.value,
+        "origin": data.origin.value,
         "generation": data.position.generation,
         "revision": data.position.revision,
+        "contract": data.position.contract,
+        "page": data.page,
+        "since": data.since,
         "as_of": data.as_of,
         "rows": data.object.rows,
         "quarantined": data.quarantined,
+        "object_key": data.object.key,
+        "time_zone": data.time_zone,
     }
-    connection.run(
-        _KEEP_LOAD_BATCH,
-        id=batch_id,
-        change_batch=data.change_batch,
-        operation=data.operation.value,
-        origin=data.origin.value,
-        contract=data.position.contract,
-        page=data.page,
-        since=data.since,
-        object_key=data.object.key,
-        **shared,
-    )
-    connection.run(_KEEP_FEED, time_zone=data.time_zone, **shared)
 
 
 def check_time_zone(connection: Connection, name: str) -> None:
-    """A zone that Postgres does not know would break the history views for everyone."""
-    try:
+    """A zone that Postgres does not know would break the history views for everyone. Raises MalformedMessage."""
+    with _refusing({name}):
         connection.run("SELECT now() AT TIME ZONE CAST(:name AS text)", name=name)
+
+
+@contextmanager
+def _refusing(names: Collection[str]) -> Iterator[None]:
+    """Say in words that Postgres does not know a time zone."""
+    try:
+        yield
     except DatabaseError as exc:
         if exc.args[0].get("C") != "22023":
             raise
-        raise MalformedMessage(f"Expected a time zone that Postgres knows, found {name!r}.") from exc
+        raise MalformedMessage(
+            f"Expected a time zone that Postgres knows, found {', '.join(map(repr, names))}."
+        ) from exc
 
 
 _FIND_LOADED = "SELECT id, as_of FROM _load_batch WHERE id = ANY(CAST(:ids AS text[]))"
-_KEEP_LOAD_BATCH = """
--- In the same transaction as its rows, so that a second delivery finds it. The time is that of the commit, nearly.
-INSERT INTO _load_batch (id, change_batch, feed, star_table, operation, origin, generation, revision, contract, page,
-                         since, as_of, rows, quarantined, object_key, loaded_at)
-VALUES (:id, :change_batch, :feed, :star_table, :operation, :origin, :generation, :revision, :contract, :page,
-        :since, :as_of, :rows, :quarantined, :object_key, clock_timestamp())"""
 _CAPTURED = """
 -- A page counts as loaded by whoever captured it, although a repair brought the same rows under its number.
 UPDATE _load_batch b SET origin = c.origin
   FROM unnest(CAST(:ids AS text[]), CAST(:origins AS text[])) c (id, origin)
  WHERE b.id = c.id AND b.origin IN ('repair', 'replay')
 RETURNING b.feed"""
-_KEEP_FEED = """
--- Totals grow; the time zone is that of the newest snapshot, whatever order the batches come in.
+_TOLD = {
+    "id": "text",
+    "change_batch": "text",
+    "feed": "text",
+    "star_table": "text",
+    "operation": "text",
+    "origin": "text",
+    "generation": "int",
+    "revision": "bigint",
+    "contract": "int",
+    "page": "bigint",
+    "since": "timestamptz",
+    "as_of": "timestamptz",
+    "rows": "bigint",
+    "quarantined": "bigint",
+    "object_key": "text",
+    "time_zone": "text",
+}
+"""What is written down of a load batch: its columns, and with them the time zone of its feed."""
+_KEPT = ", ".join(name for name in _TOLD if name != "time_zone")
+_KEEP = f"""
+-- In the same transaction as their rows, so that a second delivery finds them. The time is that of the commit, nearly.
+-- A feed's totals grow; its time zone is that of the newest snapshot, whatever order the batches come in. A zone that
+-- is unknown fails here. The feed's proof is taken, so that the next statement sees all that was proven of it.
+WITH told AS MATERIALIZED (
+     SELECT * FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _TOLD.items())})
+                   batch ({", ".join(_TOLD)})
+      WHERE now() AT TIME ZONE time_zone IS NOT NULL),
+kept AS (
+     INSERT INTO _load_batch ({_KEPT}, loaded_at)
+     SELECT {_KEPT}, clock_timestamp() FROM told),
+taken AS ({TAKEN.format(feeds="(SELECT DISTINCT feed FROM told) f")})
 INSERT INTO _feed AS kept (feed, star_table, time_zone, generation, revision, as_of, last_loaded,
                            rows_loaded, quarantined)
-VALUES (:feed, :star_table, :time_zone, :generation, :revision, :as_of, clock_timestamp(), :rows, :quarantined)
+SELECT DISTINCT ON (feed) feed, star_table, time_zone, generation, revision, max(as_of) OVER every, clock_timestamp(),
+       sum(rows) OVER every, sum(quarantined) OVER every
+  FROM told
+WINDOW every AS (PARTITION BY feed)
+ ORDER BY feed, generation DESC, revision DESC, time_zone
     ON CONFLICT (feed) DO UPDATE SET
        (time_zone, generation, revision) = (
            SELECT n.*

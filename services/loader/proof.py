@@ -23,10 +23,15 @@ def record(warehouse: Warehouse, heartbeat: Heartbeat) -> None:
     warehouse.transaction(None, lambda connection: _record(connection, heartbeat))
 
 
-def prove(connection: Connection, feeds: Collection[str]) -> None:
-    """Move on what is proven of these feeds. Whoever moves one of them at the same time is waited for."""
+def take(connection: Connection, feeds: Collection[str]) -> None:
+    """Hold the proofs of these feeds until the transaction ends. Whoever holds one of them is waited for."""
     if feeds:
         connection.run(_TAKE, feeds=sorted(feeds))
+
+
+def prove(connection: Connection, feeds: Collection[str]) -> None:
+    """Move on what is proven of these feeds, each taken before by a statement of its own (`take`, `TAKEN`)."""
+    if feeds:
         connection.run(_PROVE, feeds=sorted(feeds))
 
 
@@ -36,7 +41,7 @@ def _record(connection: Connection, heartbeat: Heartbeat) -> None:
     at = {"generation": said.generation, "revision": said.revision}
     connection.run(_KEEP_HEARTBEAT, id=heartbeat.id, as_of=said.as_of, **at)
     # Taken first: whoever loads a page of these feeds meanwhile is seen here, or sees this heartbeat.
-    connection.run(_TAKE, feeds=sorted(beats))
+    take(connection, beats)
     connection.run(
         _KEEP_BEATS,
         feeds=list(beats),
@@ -44,7 +49,7 @@ def _record(connection: Connection, heartbeat: Heartbeat) -> None:
         clocks=[beat.as_of for beat in beats.values()],
         **at,
     )
-    connection.run(_PROVE, feeds=sorted(beats))
+    prove(connection, beats)
 
 
 _KEEP_HEARTBEAT = """
@@ -63,11 +68,13 @@ SELECT feed, page, :generation, :revision, as_of
     ON CONFLICT (feed, page) DO UPDATE SET
        (generation, revision, as_of) = (EXCLUDED.generation, EXCLUDED.revision, EXCLUDED.as_of)
  WHERE (kept.generation, kept.revision, kept.as_of) < (EXCLUDED.generation, EXCLUDED.revision, EXCLUDED.as_of)"""
-_TAKE = """
--- Hold the feeds' proofs until this transaction ends, in one order for everybody.
+TAKEN = """
 INSERT INTO _complete AS kept (feed, page)
-SELECT feed, 0 FROM unnest(CAST(:feeds AS text[])) f (feed) ORDER BY feed
+SELECT feed, 0 FROM {feeds} ORDER BY feed
     ON CONFLICT (feed) DO UPDATE SET page = kept.page"""
+"""Holds the proofs of `feeds`, distinct rows of a column `feed`, in one order for everybody."""
+_TAKE = f"""
+-- Hold the feeds' proofs until this transaction ends.{TAKEN.format(feeds="unnest(CAST(:feeds AS text[])) f (feed)")}"""
 _PROVE = """
 -- Step over pages that are loaded, to the first that is not; proven is the newest clock said of what lies before it.
 WITH RECURSIVE run (feed, page) AS (

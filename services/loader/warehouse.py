@@ -14,7 +14,7 @@ from pg8000.exceptions import InterfaceError
 from contracts.star import StarRow
 from services.loader.staging import create_stage
 from shared.errors import ConfigurationError, ContractViolation, PipelineError, Unavailable, WarehouseUnavailable
-from shared.postgres import Connection, DatabaseError, explain, identifier, rows_of
+from shared.postgres import Connection, DatabaseError, explain, identifier, literal, rows_of
 
 TRIES = 5
 """Of one transaction: two loaders in each other's way are soon apart; an outage is left to the queue."""
@@ -25,11 +25,6 @@ _COLLISIONS = ("40001", "40P01")
 _NEVER = ("23502", "23514")
 """NULL in a column that takes none, and a broken check; with class 22 (bad values) these rows can never be stored."""
 _LOST = (InterfaceError, OSError)
-_LOCK = """
-SELECT pg_advisory_xact_lock(
-       hashtextextended(concat_ws(' ', 'totes load', current_schema(), CAST(:table AS text)), 0))"""
-"""One loader a star table, until the transaction ends."""
-
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
@@ -76,9 +71,7 @@ class Warehouse:
     def _once(self, table: type[StarRow] | None, work: Work[T]) -> T:
         try:
             connection = self._ready(table)
-            connection.run("BEGIN ISOLATION LEVEL READ COMMITTED")
-            if table is not None:
-                connection.run(_LOCK, table=table.table)
+            connection.run(_begin(table))
             done = work(connection)
             connection.run("COMMIT")
             return done
@@ -119,6 +112,15 @@ class Warehouse:
                 self._connection.run("ROLLBACK")
         except (DatabaseError, *_LOST):
             self.close()
+
+
+def _begin(table: type[StarRow] | None) -> str:
+    """One loader a star table, until the transaction ends; what it sees is of after the lock."""
+    begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+    if table is None:
+        return begin
+    name = f"concat_ws(' ', 'totes load', current_schema(), {literal(table.table)})"
+    return f"{begin}; SELECT pg_advisory_xact_lock(hashtextextended({name}, 0))"
 
 
 def _state(exc: BaseException) -> str:

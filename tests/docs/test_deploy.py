@@ -113,6 +113,8 @@ def test_the_documented_logins_of_the_warehouse_are_what_migrate_wants(new_datab
         loader = owner.replace("postgres@", "documented_loader@")
         found = examine(Databases(None, known(loader), "public", "warehouse"), None, utc_now)
         assert [finding for finding in found.findings if finding.verdict is Verdict.FAIL] == []
+        run(owner, sql("warehouse keys", totes_loader=roles["totes_loader"]))
+        run(loader, ["SET session_replication_role = replica"])
     finally:
         run(owner, [f"DROP OWNED BY {role}; DROP ROLE {role}" for role in roles.values()])
 

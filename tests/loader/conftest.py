@@ -14,6 +14,7 @@ from services.loader.load import Report, load
 from services.loader.migrate import migrate
 from services.loader.references import MANY_ROWS
 from services.loader.warehouse import Warehouse
+from shared.postgres import Dsn, connect
 from tests.conftest import Databases, NewDatabase, Server, open_connection
 from tests.loader.rows import Made
 
@@ -63,6 +64,12 @@ class Fault:
         raise self.error
 
 
+def connect_as_loader(dsn: str) -> Connection:
+    """As the function connects."""
+    limits = {"statement_timeout_seconds": 60.0, "lock_timeout_seconds": 60.0}
+    return connect(Dsn.parse(dsn), application_name="totes-test", **limits)
+
+
 @dataclass
 class Star:
     """One migrated database."""
@@ -82,12 +89,12 @@ class Star:
         return connection
 
     def warehouse(self, fault: Fault | None = None, login: str = LOADER) -> Warehouse:
-        def connect() -> Any:
-            connection = open_connection(self.dsn(login))
+        def opened() -> Any:
+            connection = connect_as_loader(self.dsn(login))
             self.opened.append(connection)
             return connection if fault is None else FailingConnection(connection, fault)
 
-        return Warehouse(connect, self.schema, sleep=self.pauses.append)
+        return Warehouse(opened, self.schema, sleep=self.pauses.append)
 
     def rows(self, sql: str, **parameters: Any) -> list[list[Any]]:
         with self.connect() as connection:
@@ -115,14 +122,13 @@ def roles(server: Server) -> None:
 
 
 @pytest.fixture(scope="session")
-def trusted(roles: None, server: Server) -> Iterator[str]:
+def trusted(roles: None, server: Server) -> str:
     """A loader's login that may leave triggers out."""
     with server.connect() as connection:
-        connection.run(f"CREATE ROLE {TRUSTED} LOGIN IN ROLE {LOADER}")
+        if not connection.run("SELECT FROM pg_roles WHERE rolname = :role", role=TRUSTED):
+            connection.run(f"CREATE ROLE {TRUSTED} LOGIN IN ROLE {LOADER}")
         connection.run(f"GRANT SET ON PARAMETER session_replication_role TO {TRUSTED}")
-    yield TRUSTED
-    with server.connect() as connection:
-        connection.run(f"REVOKE SET ON PARAMETER session_replication_role FROM {TRUSTED}; DROP ROLE {TRUSTED}")
+    return TRUSTED
 
 
 @pytest.fixture(scope="session")

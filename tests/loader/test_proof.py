@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from contracts.messages import FeedBeat, Heartbeat, HeartbeatData, LoadBatch, Origin
 from contracts.star import DimDesign, DimStaff
-from services.loader.proof import _PROVE, prove, record
+from services.loader.proof import _PROVE, prove, record, take
 from tests.loader.conftest import LOADER, Fault, Star, load_all
 from tests.loader.rows import AS_OF, STAFF, Made, at, changed
 from tests.loader.test_rivals import wait_until_it_waits
@@ -200,6 +200,7 @@ def test_a_page_and_a_heartbeat_at_the_same_moment_know_of_each_other(star: Star
         "INSERT INTO _load_batch VALUES ('b', 'c', 'staff', 'dim_staff', 'changed', 'poll', 1, 1, 1, 0, NULL, now(), 1,"
         " 0, 'k', now())"
     )
+    take(loading, ["staff"])
     prove(loading, ["staff"])
 
     with ThreadPoolExecutor(1) as other:

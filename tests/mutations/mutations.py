@@ -507,8 +507,8 @@ LOADS = (
         (
             Edit(
                 WAREHOUSE,
-                "            if table is not None:\n                connection.run(_LOCK, table=table.table)\n",
-                "",
+                'return f"{begin}; SELECT pg_advisory_xact_lock(hashtextextended({name}, 0))"',
+                "return begin + name[:0]",
             ),
         ),
         (RIVAL_LOADERS,),
@@ -535,7 +535,7 @@ LOADS = (
     Mutation(
         "a batch that is not written down",
         "A second delivery is merged again, and the reconciler takes what was loaded for what is on its way.",
-        (Edit(LOAD, "    for item in new:\n        _keep(", "    for item in new[1:]:\n        _keep("),),
+        (Edit(LOAD, "[item.batch for item in new])", "[item.batch for item in new[1:]])"),),
         ("tests/loader/test_load.py::test_a_batch_that_is_delivered_twice_is_loaded_once",),
     ),
     Mutation(
