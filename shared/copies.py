@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Any, Protocol
 
-from pg8000.native import Connection
+from shared.statements import RememberingConnection
 
 BUFFER_BYTES = 256 * 1024
 """What a Unix socket holds at most, and some 2,000 rows of an order; pg8000's own 8 KiB is one write of the server."""
@@ -38,7 +38,7 @@ class Stream:
         self.writelines([row])
 
 
-class BufferedConnection(Connection):  # type: ignore[misc]  # pg8000 has no types
+class BufferedConnection(RememberingConnection):
     """pg8000's connection, but COPY's rows come many at a time."""
 
     def __init__(self, **arguments: Any) -> None:
