@@ -40,9 +40,9 @@ def test_the_checkpoint_moves_with_every_poll_every_heartbeat_and_every_life() -
 
 
 def test_every_alarm_and_every_idle_metric_is_counted() -> None:
-    by_hand = 2 * (11 + 1) + 1
+    as_of, look_back, heartbeat = 1, 1, 1
 
-    assert line("metrics").idle == by_hand == model.idle_metrics(topology())
+    assert line("metrics").idle == as_of + look_back + heartbeat == model.idle_metrics()
     assert line("alarms").idle == sum(len(topology().alarmed(name)) for name in topology().alarms)
     assert line("composite").idle == 2
 
