@@ -37,10 +37,10 @@ def environment(monkeypatch: pytest.MonkeyPatch, totesys: Source, aws: Aws) -> I
     }.items():
         monkeypatch.setenv(f"TOTES_{name}", value)
     aws.secrets.create_secret(Name="totes/source", SecretString=totesys.reader_dsn)
-    handler._poller.cache_clear()
+    handler.composition.cache_clear()
     yield aws
-    handler._poller()._source.close()
-    handler._poller.cache_clear()
+    handler.composition()._source.close()
+    handler.composition.cache_clear()
 
 
 def test_an_invocation_polls_and_answers_what_it_did(environment: Aws, totesys: Source, monkeypatch):

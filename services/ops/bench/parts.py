@@ -34,6 +34,8 @@ PARTS = tuple(
         "growth": "how time grows with the number of rows",
         "idle": "what a poll costs the source where nothing changes",
         "freshness": "how late changes arrive under load",
+        "starts": "how long a function takes until its adapters are built",
+        "memory": "the peak memory of each function, with a small and a large backlog",
     }.items()
 )
 
