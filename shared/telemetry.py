@@ -55,7 +55,8 @@ METRICS = (
         "feed",
         "Maximum",
         ("poller",),
-        "The function's clock minus the feed's as of, when an invocation ends: nothing committed before it is missing.",
+        "The function's clock minus as of, when an invocation ends: nothing committed before it is missing. Of the "
+        "oldest feed always, of a feed by itself above a minute.",
     ),
     Metric(
         "look_back_seconds",
@@ -63,7 +64,8 @@ METRICS = (
         "feed",
         "Maximum",
         ("poller",),
-        "How far back polls must read, at the most of one invocation: the age of the oldest open transaction.",
+        "How far back polls must read, at the most of one invocation: the age of the oldest open transaction. Of a "
+        "feed by itself above a minute.",
     ),
     Metric(
         "rows_quarantined", _COUNT, "feed", "Sum", ("transform",), "Rows of one change batch that broke their contract."
@@ -132,7 +134,7 @@ def logger(service: str, level: str) -> Logger:
 def emit(service: str, values: Mapping[str, float], of: str = "") -> None:
     """Emit metrics in one line: for the service, and for the service with their dimension, whose value is `of`.
 
-    All of them must have the same dimension; `of` is empty for those that have none.
+    All of them must have the same dimension; `of` is empty for those that have none, and for the service alone.
     """
     if not values:
         return
@@ -141,7 +143,7 @@ def emit(service: str, values: Mapping[str, float], of: str = "") -> None:
     metrics.namespace = metrics.namespace or NAMESPACE
     for name, value in values.items():
         metrics.add_metric(name=name, unit=_BY_NAME[name].unit, value=value)
-    if dimension is not None:
+    if dimension is not None and of:
         metrics.add_dimensions(**{"service": service, dimension: of})
     metrics.flush_metrics()
 

@@ -19,11 +19,11 @@ from shared.telemetry import logger
 
 def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 - the schedule's event says nothing
     """Compact what is due within one budget of time; what was done, and whether something is left for the next run."""
-    return _compactor().run(Task()).as_answer()
+    return composition().run(Task()).as_answer()
 
 
 @cache
-def _compactor() -> Compactor:
+def composition() -> Compactor:
     """The function's compactor, from its settings alone."""
     return compose(Settings.from_environment(), s3=boto3.client("s3"))
 

@@ -83,21 +83,21 @@ def lines(topology: Topology) -> tuple[Line, ...]:
 
 def options(topology: Topology) -> tuple[Line, ...]:
     """What is paid for on top, where it is chosen or happens."""
-    busy = sum(_series(metric, topology) for metric in METRICS) - idle_metrics(topology)
+    busy = sum(_series(metric, topology) for metric in METRICS) - idle_metrics()
     hours = assumed("hours_a_month") * assumed("endpoint_zones") * assumed("interface_endpoints")
     encrypted = sum(line.idle for line in _requests(topology) if line.price.startswith("s3_"))
     return (
-        Line("metrics, where every feed has rows in every hour", "metric_month", busy),
+        Line("metrics at the most: every feed has rows, is late and has faults, in every hour", "metric_month", busy),
         Line("customer-managed key", "key_month", 1),
         Line("its use, were every request of S3 to ask for it (bucket keys save nearly all)", "key_request", encrypted),
         Line("VPC: interface endpoints", "endpoint_hour", hours),
     )
 
 
-def idle_metrics(topology: Topology) -> int:
-    """Metrics that are emitted though no row changes: what ages, and the heartbeat."""
+def idle_metrics() -> int:
+    """Metrics that are emitted though no row changes: what ages, of no feed by itself, and the heartbeat."""
     ageing = {"as_of_age_seconds", "look_back_seconds", "heartbeat_age_seconds"}
-    return sum(_series(metric, topology) for metric in METRICS if metric.name in ageing)
+    return sum(len(metric.services) for metric in METRICS if metric.name in ageing)
 
 
 def alarms(topology: Topology) -> int:
@@ -223,7 +223,7 @@ def _watched(topology: Topology) -> Iterator[Line]:
     """Alarms, metrics, dashboard, and the log."""
     yield Line("alarms", "alarm_month", alarms(topology))
     yield Line("composite alarms", "composite_month", severities(topology))
-    yield Line("metrics of our own", "metric_month", idle_metrics(topology))
+    yield Line("metrics of our own", "metric_month", idle_metrics())
     yield Line("dashboard", "dashboard_month", 1)
     gb = _idle_log_bytes(topology) / BYTES_PER_GB
     bulk, trickle = (batches(rows) * _log_bytes_a_batch() / BYTES_PER_GB for rows in _sizes())
@@ -237,9 +237,8 @@ def _watched(topology: Topology) -> Iterator[Line]:
 
 
 def _idle_log_bytes(topology: Topology) -> float:
-    feeds = len(topology.feeds.loaded) + len(topology.feeds.archived)
     platform = sum(invocations(topology, name) for name in topology.functions) * assumed("platform_bytes")
-    metrics = (lives(topology) * feeds + beats()) * assumed("metric_line_bytes")
+    metrics = (lives(topology) + beats()) * assumed("metric_line_bytes")
     return platform + metrics + beats() * assumed("line_bytes")
 
 

@@ -20,7 +20,8 @@ def report(topology: Topology, prices: Prices) -> str:
             "",
             *_table(paid, prices),
             "",
-            f"Of the idle month, {_watching(paid, prices)} are CloudWatch's alarms, metrics and dashboard.",
+            f"Of the idle month, {_watching(paid, prices)} are CloudWatch's alarms, metrics and dashboard, and "
+            f"{_all_else(paid, prices)} all else.",
             "",
             "On top, where it is chosen or happens:",
             "",
@@ -64,6 +65,10 @@ def _table(paid: Sequence[Line], prices: Prices) -> list[str]:
 
 def _watching(paid: Iterable[Line], prices: Prices) -> str:
     return _money(sum(usd(line, prices)[0] for line in paid if line.price in WATCHING))
+
+
+def _all_else(paid: Iterable[Line], prices: Prices) -> str:
+    return _money(sum(usd(line, prices)[0] for line in paid if line.price not in WATCHING))
 
 
 def _option(line: Line, prices: Prices) -> tuple[str, ...]:

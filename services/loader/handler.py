@@ -174,7 +174,7 @@ class Composition:
 
 
 @cache
-def compose() -> Composition:
+def composition() -> Composition:
     """Build the adapters from settings; nothing connects to the warehouse yet."""
     settings = Settings.from_environment()
     secrets, sqs = Secrets(boto3.client("secretsmanager")), boto3.client("sqs")
@@ -202,4 +202,4 @@ def _connect(secrets: Secrets, settings: Settings) -> Connection:
 
 def handler(event: Event, context: Context) -> Answer:
     """Lambda's entry: ReportBatchItemFailures."""
-    return compose().consumer.consume(event, lambda: seconds_left(context))
+    return composition().consumer.consume(event, lambda: seconds_left(context))

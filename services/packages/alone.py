@@ -43,7 +43,7 @@ def run(script: str, *arguments: str, environment: Mapping[str, str] | None = No
     -S and -I keep site-packages, the current folder and PYTHONPATH away; -B because Lambda can write no bytecode.
     """
     command = [sys.executable, "-B", "-S", "-I", "-c", script, *arguments]
-    variables = {**_for_the_interpreter(), **(environment or {})}
+    variables = {**for_the_interpreter(), **(environment or {})}
     answer = subprocess.run(  # noqa: S603 - the package, to be tried
         command, capture_output=True, text=True, env=variables, check=False
     )
@@ -52,7 +52,7 @@ def run(script: str, *arguments: str, environment: Mapping[str, str] | None = No
     return answer.stdout
 
 
-def _for_the_interpreter() -> Mapping[str, str]:
+def for_the_interpreter() -> Mapping[str, str]:
     """Where an interpreter that was not built for its place finds its own library."""
     return {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 

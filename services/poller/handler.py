@@ -33,7 +33,7 @@ STOP_BEFORE_SECONDS = 10.0
 
 def handler(event: object, context: Context) -> dict[str, Any]:  # noqa: ARG001 - the schedule's event says nothing
     """Poll until the lifetime or the invocation is nearly over; what was done."""
-    poller = _poller()
+    poller = composition()
     left = seconds_left(context) - STOP_BEFORE_SECONDS
     try:
         summary = poller.run(min(Settings.from_environment().poll_lifetime_seconds, left), time.sleep)
@@ -44,7 +44,7 @@ def handler(event: object, context: Context) -> dict[str, Any]:  # noqa: ARG001 
 
 
 @cache
-def _poller() -> Poller:
+def composition() -> Poller:
     """Compose the poller; its memory and its connection outlive the invocation."""
     settings = Settings.from_environment()
     sqs = boto3.client("sqs")

@@ -33,7 +33,7 @@ Connect = Callable[..., Connection]
 
 def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 - the schedule's event says nothing
     """Reconcile for one budget of time, from where the last run had come to; what was found and done."""
-    report = _reconciler().run()
+    report = composition().run()
     for feed, totals in report.feeds.items():
         emit("reconciler", measured(totals), of=feed)
     return report.as_answer()
@@ -55,7 +55,7 @@ def measured(totals: Totals) -> dict[str, float]:
 
 
 @cache
-def _reconciler() -> Reconciler:
+def composition() -> Reconciler:
     """The function's reconciler, from its settings alone; its connections do not outlive the invocation."""
     settings, secrets = Settings.from_environment(), Secrets(boto3.client("secretsmanager"))
     return compose(

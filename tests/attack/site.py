@@ -310,7 +310,7 @@ class Site:
         )
 
     def _settings(self) -> Settings:
-        return Settings(_env_file=None, **self.settings)
+        return Settings(**self.settings)
 
     def _counted(self, name: str, times: int) -> None:
         self.counts[name] += times

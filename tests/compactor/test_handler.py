@@ -21,9 +21,9 @@ from tests.transform.conftest import Pipeline
 def told(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in {"PROCESSED_BUCKET": aws.processed, "LOG_LEVEL": "CRITICAL"}.items():
         monkeypatch.setenv(f"TOTES_{name}", value)
-    handler._compactor.cache_clear()
+    handler.composition.cache_clear()
     yield
-    handler._compactor.cache_clear()
+    handler.composition.cache_clear()
 
 
 def test_an_invocation_compacts_what_the_transform_wrote_and_the_next_has_nothing_to_do(

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from services.costs import model
 from services.costs.model import ASSUMPTIONS, Line
 from services.costs.prices import Price, prices
-from services.costs.table import report, totals
+from services.costs.table import WATCHING, report, totals
 from services.local.topology import Topology, topology
 
 
@@ -26,7 +26,16 @@ def test_an_idle_poller_runs_all_month_but_for_the_handover() -> None:
     seconds = model.idle_seconds(topology())["poller"]
 
     assert 0.99 * month_seconds < seconds < 1.01 * month_seconds
-    assert line("poller").idle == pytest.approx(seconds * 0.5)
+    assert line("poller").idle == pytest.approx(seconds * 0.25)
+
+
+def test_idling_stays_below_15_dollars_a_month_and_a_million_rows_in_bulk_below_a_cent() -> None:
+    paid = [line for line in model.lines(topology()) if line.price not in WATCHING]
+
+    idle, bulk, _ = totals(paid, prices())
+
+    assert idle <= 15
+    assert bulk <= 0.01
 
 
 def test_twice_the_memory_costs_twice_as_much() -> None:
@@ -40,9 +49,9 @@ def test_the_checkpoint_moves_with_every_poll_every_heartbeat_and_every_life() -
 
 
 def test_every_alarm_and_every_idle_metric_is_counted() -> None:
-    by_hand = 2 * (11 + 1) + 1
+    as_of, look_back, heartbeat = 1, 1, 1
 
-    assert line("metrics").idle == by_hand == model.idle_metrics(topology())
+    assert line("metrics").idle == as_of + look_back + heartbeat == model.idle_metrics()
     assert line("alarms").idle == sum(len(topology().alarmed(name)) for name in topology().alarms)
     assert line("composite").idle == 2
 
@@ -81,6 +90,10 @@ def test_the_total_is_the_sum_of_its_lines_and_an_unverified_price_says_so() -> 
     idle, bulk, trickle = totals(model.lines(topology()), prices())
     printed = report(topology(), prices())
 
+    all_else, _, _ = totals((line for line in model.lines(topology()) if line.price not in WATCHING), prices())
     assert f"**{idle:.2f}** | **{bulk:.2f}** | **{trickle:.2f}**" in printed
+    assert (
+        f"{idle - all_else:.2f} are CloudWatch's alarms, metrics and dashboard, and {all_else:.2f} all else." in printed
+    )
     [endpoints] = [row for row in printed.splitlines() if row.startswith("| VPC")]
     assert "(unverified)" in endpoints

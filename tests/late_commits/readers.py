@@ -113,9 +113,7 @@ def _poller(store: Any, channel: Any, source: Source, margin_seconds: float) -> 
         checkpoints=CheckpointStore(store, "control"),
         log=logger("late-commits", "ERROR"),
     )
-    settings = Settings(
-        _env_file=None, poll_interval_seconds=INTERVAL_SECONDS, margin_seconds=margin_seconds, scan_max_rows=0
-    )
+    settings = Settings(poll_interval_seconds=INTERVAL_SECONDS, margin_seconds=margin_seconds, scan_max_rows=0)
     return Poller(owner="only", feeds=[FEEDS["design"]], settings=settings, adapters=adapters, now=time.monotonic)
 
 

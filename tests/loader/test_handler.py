@@ -13,7 +13,7 @@ from pydantic import create_model
 
 from contracts.messages import FeedBeat, Heartbeat, HeartbeatData, LoadBatch, Origin
 from contracts.star import DimLocation, DimStaff, FactSalesOrder, StarRow, Text
-from services.loader.handler import Loader, compose, handler
+from services.loader.handler import Loader, composition, handler
 from shared import parquet
 from shared.consumer import Answer
 from shared.errors import NotTried
@@ -91,10 +91,10 @@ def function(aws: Aws, star: Star, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("TOTES_LOADS_QUEUE_URL", aws.loads)
     monkeypatch.setenv("TOTES_DEAD_LETTER_QUEUE_URL", aws.loads_dlq)
     monkeypatch.setenv("TOTES_WAREHOUSE_SCHEMA", SCHEMA)
-    compose.cache_clear()
+    composition.cache_clear()
     yield Function(aws, star)
-    compose().loader.warehouse.close()
-    compose.cache_clear()
+    composition().loader.warehouse.close()
+    composition.cache_clear()
 
 
 def sale(number: int, revision: int, units: int = 1000) -> Made:

@@ -11,6 +11,7 @@ import pytest
 from services.local.alarms import MetricAlarm, metric_alarms, rule
 from services.local.topology import topology
 from services.poller.handler import STOP_BEFORE_SECONDS
+from services.poller.measured import LATE_SECONDS
 from shared.settings import Settings
 from shared.telemetry import METRICS
 from tests.local.cloudwatch import minutes_in_alarm, state
@@ -18,7 +19,7 @@ from tests.local.cloudwatch import minutes_in_alarm, state
 NIGHT = range(6 * 60)
 TROUBLE = range(2 * 60, 4 * 60)
 LEAVES = tuple(metric_alarms(topology(), "docs/operations.md"))
-SETTINGS = Settings(_env_file=None)
+SETTINGS = Settings()
 FEEDS = (*topology().feeds.loaded, *topology().feeds.archived)
 LIVES_FOR_MINUTES = 1 + topology().poll_lifetime_seconds("poller") // 60
 MEASURED_BY_AWS = {
@@ -69,8 +70,8 @@ def quiet_night() -> World:
             world.put("ApproximateNumberOfMessagesVisible", queue, minute, 1)
         ends = minute % LIVES_FOR_MINUTES == 0
         invoked(world, "poller", minute, lifetime_seconds if ends else 0.2)
-        for feed in FEEDS if ends else ():
-            world.put("as_of_age_seconds", f"poller/{feed}", minute, 2 * SETTINGS.poll_interval_seconds)
+        for feed in FEEDS if ends else ():  # a feed has no figure of its own before it is late
+            world.put("as_of_age_seconds", f"poller/{feed}", minute, LATE_SECONDS)
         for function in ("transform", "loader"):
             invoked(world, function, minute, 0.5)
         if minute % topology().schedules["reconciler"].every_minutes == 0:

@@ -168,7 +168,7 @@ def test_text_that_is_no_yaml_is_refused_in_a_sentence():
 def test_a_consumer_keeps_in_reserve_less_than_its_function_may_take():
     reserves = {
         "transform": RESERVE_SECONDS,
-        "loader": Settings(_env_file=None).warehouse_lock_timeout_seconds + TRANSACTION_SECONDS,
+        "loader": Settings().warehouse_lock_timeout_seconds + TRANSACTION_SECONDS,
     }
 
     assert reserves.keys() == topology().event_source_mappings.keys()

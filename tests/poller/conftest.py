@@ -118,7 +118,7 @@ class Bench:
         return Poller(
             owner=owner,
             feeds=[FEEDS[name] for name in feeds] or list(FEEDS.values()),
-            settings=Settings(_env_file=None, **{"scan_interval_seconds": 10.0, **settings}),
+            settings=Settings(**{"scan_interval_seconds": 10.0, **settings}),
             adapters=adapters,
             now=self.clock.now,
         )

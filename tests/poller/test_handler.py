@@ -37,10 +37,10 @@ def environment(monkeypatch: pytest.MonkeyPatch, totesys: Source, aws: Aws) -> I
     }.items():
         monkeypatch.setenv(f"TOTES_{name}", value)
     aws.secrets.create_secret(Name="totes/source", SecretString=totesys.reader_dsn)
-    handler._poller.cache_clear()
+    handler.composition.cache_clear()
     yield aws
-    handler._poller()._source.close()
-    handler._poller.cache_clear()
+    handler.composition()._source.close()
+    handler.composition.cache_clear()
 
 
 def test_an_invocation_polls_and_answers_what_it_did(environment: Aws, totesys: Source, monkeypatch):
@@ -69,11 +69,11 @@ def test_a_rotated_dsn_is_read_again_and_a_wrong_one_is_said(aws: Aws, totesys: 
     aws.secrets.put_secret_value(SecretId="totes/source", SecretString=wrong)
     assert secrets.get("totes/source") == wrong
     with pytest.raises(ConfigurationError, match="no such database"):
-        handler.connect_to_source(secrets, Settings(_env_file=None))
+        handler.connect_to_source(secrets, Settings())
     assert secrets.get("totes/source") == wrong
     aws.secrets.put_secret_value(SecretId="totes/source", SecretString=totesys.reader_dsn)
 
-    connection = handler.connect_to_source(secrets, Settings(_env_file=None))
+    connection = handler.connect_to_source(secrets, Settings())
 
     assert connection.run("SELECT 1") == [[1]]
     connection.close()

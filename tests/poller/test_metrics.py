@@ -1,5 +1,6 @@
 """How far back a poll must read is seen before it is felt: as a metric, and in `totes status`."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_transaction_open_for_an_hour_stalls_no_feed_and_its_age_is_seen_to_gr
     assert poller.run(1, bench.clock.sleep).look_back_seconds["design"] < HOUR.total_seconds()
 
 
-def test_an_invocation_measures_each_feed_once_however_often_it_polls(
+def test_an_idle_invocation_measures_what_ages_once_however_often_it_polls_and_no_feed_by_itself(
     environment: Aws, totesys: Source, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("TOTES_POLL_LIFETIME_SECONDS", "1")
@@ -98,12 +99,11 @@ def test_an_invocation_measures_each_feed_once_however_often_it_polls(
     polls = handler.handler({}, Context(900))["polls"]
     found = metrics_in(capsys.readouterr().out)
 
-    feeds = set(handler._poller().checkpoint.feeds)
     assert polls > 1
-    for name in ("look_back_seconds", "as_of_age_seconds"):
-        assert {(feed, len(found[name, "poller", feed])) for feed in feeds} == {(feed, 1) for feed in feeds}
-        assert len(found[name, "poller", ""]) == len(feeds)
-    assert not any(name == "rows_captured" for name, _, _ in found), "an idle feed emits no rows"
+    assert {of: len(values) for of, values in found.items()} == {
+        ("look_back_seconds", "poller", ""): 1,
+        ("as_of_age_seconds", "poller", ""): 1,
+    }
 
 
 def test_captured_rows_are_counted_by_feed(
@@ -128,7 +128,30 @@ def test_the_age_of_a_feed_grows_from_its_as_of_although_nothing_was_polled():
 
     found = measured(Summary(owner=True), checkpoint, NOON + HOUR)
 
-    assert found == {"design": {"as_of_age_seconds": 3600}, "payment": {}}
+    assert found == {"": {"as_of_age_seconds": 3600}, "design": {"as_of_age_seconds": 3600}}
+
+
+def test_the_oldest_feed_is_measured_for_all_and_only_a_late_one_for_itself():
+    late, early = NOON - timedelta(seconds=61), NOON - timedelta(seconds=60)
+    checkpoint = Checkpoint(feeds={"design": FeedState(as_of=early), "payment": FeedState(as_of=late)})
+    summary = Summary(owner=True, look_back_seconds={"design": 3605.0, "payment": 5.0}, rows_captured=Counter(staff=2))
+
+    found = measured(summary, checkpoint, NOON)
+
+    assert found == {
+        "": {"as_of_age_seconds": 61, "look_back_seconds": 3605},
+        "design": {"look_back_seconds": 3605},
+        "payment": {"as_of_age_seconds": 61},
+    }
+
+
+def test_a_feed_that_was_captured_has_its_rows_and_of_a_poller_that_knows_none_nothing_is_said():
+    checkpoint = Checkpoint(feeds={"design": FeedState()})
+
+    assert measured(Summary(owner=True), checkpoint, NOON) == {}
+    assert measured(Summary(owner=True, rows_captured=Counter(design=2)), checkpoint, NOON) == {
+        "design": {"rows_captured": 2}
+    }
 
 
 def test_a_poller_that_was_not_the_owner_measures_nothing():

@@ -114,7 +114,7 @@ class Pipeline:
         )
         return Reconciler(
             feeds=list(self.feeds.values()),
-            settings=Settings(_env_file=None, **settings),
+            settings=Settings(**settings),
             adapters=adapters,
             sleep=self._sleep,
             now=self.bench.clock.now,

@@ -25,7 +25,7 @@ def test_an_invocation_reconciles_answers_what_it_found_and_measures_it(
     loader_dsn = pipeline.warehouse_dsn.replace("postgres@", f"{LOADER}@")
     aws.secrets.create_secret(Name="totes/warehouse", SecretString=loader_dsn)
     pipeline.source("DELETE FROM sales_order WHERE sales_order_id = 7")
-    handler._reconciler.cache_clear()
+    handler.composition.cache_clear()
 
     answers = [handler.handler({}, None) for _ in range(2)]
 
@@ -37,7 +37,7 @@ def test_an_invocation_reconciles_answers_what_it_found_and_measures_it(
     assert answers[0]["skipped"] == {}
     pipeline.deliver()
     assert pipeline.rows("SELECT count(*) FROM current_sales_order") == [[29]]
-    handler._reconciler.cache_clear()
+    handler.composition.cache_clear()
 
 
 def test_a_run_that_finds_nothing_measures_nothing_and_what_stays_is_told_by_each_run_anew():

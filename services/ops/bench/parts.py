@@ -35,6 +35,8 @@ PARTS = tuple(
         "idle": "what a poll costs the source where nothing changes",
         "freshness": "how late changes arrive under load",
         "costs": "what a deployment costs at list prices",
+        "starts": "how long a function takes until its adapters are built",
+        "memory": "the peak memory of each function, with a small and a large backlog",
     }.items()
 )
 PEERS = Described("peers", "tests.peers", "the same rows by other tools, each in turn")

@@ -66,9 +66,10 @@ locals {
   # -- its parts
 
   parts = [
-    { title = "As of, of each feed, seconds ago", lines = {}, metrics = [
-      for feed in local.feeds : [var.prefix, "as_of_age_seconds", "service", "poller", "feed", feed, { label = feed, stat = "Maximum" }]
-    ] },
+    { title = "As of, seconds ago: the oldest feed, and each that is late", lines = {}, metrics = concat(
+      [[var.prefix, "as_of_age_seconds", "service", "poller", { label = "the oldest", stat = "Maximum" }]],
+      [for feed in local.feeds : [var.prefix, "as_of_age_seconds", "service", "poller", "feed", feed, { label = feed, stat = "Maximum" }]],
+    ) },
     { title = "Look-back, seconds: the oldest open transaction", lines = {}, metrics = [
       [var.prefix, "look_back_seconds", "service", "poller", { label = "look-back", stat = "Maximum" }],
     ] },
