@@ -1,6 +1,5 @@
 """A processed bucket in memory that small files arrive in, compactors work on, and DuckDB reads as the docs say."""
 
-import atexit
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -100,6 +99,7 @@ class Site:
         self.now = NEXT_NOON
         self._folder = folder
         self._written: Counter[str] = Counter()
+        self._duck = duckdb.connect()
 
     def arrive(self, *files: Small) -> None:
         """Store files as transform does; the same one twice is one."""
@@ -143,8 +143,8 @@ class Site:
         paths = [str(self._download(key)) for key in named if operation in key]
         if not paths:
             return Counter()
-        _duck().execute("SET VARIABLE files = $paths::VARCHAR[]", {"paths": paths})
-        return Counter(_duck().execute(statements()[-1]).fetchall())
+        self._duck.execute("SET VARIABLE files = $paths::VARCHAR[]", {"paths": paths})
+        return Counter(self._duck.execute(statements()[-1]).fetchall())
 
     def files(self) -> list[str]:
         return [file.key for file in self.processed().files_of(TABLE, date.min, date.max)]
@@ -170,15 +170,6 @@ class Site:
 
     def _note(self, bucket: str, key: str, body: bytes) -> None:
         self._written[key] += 1
-
-
-@cache
-def _duck() -> duckdb.DuckDBPyConnection:
-    """One for all: it keeps nothing but the names of the files that are asked for next."""
-    return duckdb.connect()
-
-
-atexit.register(_duck.cache_clear)
 
 
 @cache
