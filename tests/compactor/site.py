@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,14 @@ def rows_of(revision: int, count: int) -> dict[str, Any]:
     }
 
 
+@cache
+def body_of(revision: int, operation: Operation, count: int) -> bytes:
+    """The Parquet file of these rows, or of their keys; made once, for many examples ask for the same."""
+    columns = rows_of(revision, count)
+    deleted = operation is Operation.DELETED
+    return write_keys(DimTransaction, columns["transaction_id"]) if deleted else write(DimTransaction, columns)
+
+
 @dataclass(frozen=True)
 class Small:
     """A small file to arrive: when its snapshot was, by the source's clock, and what it holds."""
@@ -58,9 +67,7 @@ class Small:
 
     @property
     def body(self) -> bytes:
-        columns = rows_of(self.revision, self.count)
-        deleted = self.operation is Operation.DELETED
-        return write_keys(DimTransaction, columns["transaction_id"]) if deleted else write(DimTransaction, columns)
+        return body_of(self.revision, self.operation, self.count)
 
     @property
     def key(self) -> str:
@@ -92,6 +99,7 @@ class Site:
         self.now = NEXT_NOON
         self._folder = folder
         self._written: Counter[str] = Counter()
+        self._duck = duckdb.connect()
 
     def arrive(self, *files: Small) -> None:
         """Store files as transform does; the same one twice is one."""
@@ -135,9 +143,8 @@ class Site:
         paths = [str(self._download(key)) for key in named if operation in key]
         if not paths:
             return Counter()
-        with duckdb.connect() as duck:
-            duck.execute("SET VARIABLE files = $paths::VARCHAR[]", {"paths": paths})
-            return Counter(duck.execute(statements()[-1]).fetchall())
+        self._duck.execute("SET VARIABLE files = $paths::VARCHAR[]", {"paths": paths})
+        return Counter(self._duck.execute(statements()[-1]).fetchall())
 
     def files(self) -> list[str]:
         return [file.key for file in self.processed().files_of(TABLE, date.min, date.max)]
@@ -165,6 +172,7 @@ class Site:
         self._written[key] += 1
 
 
+@cache
 def statements() -> list[str]:
     """The SQL of the document, for the table of these tests."""
     (block,) = re.findall(r"^```sql\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
