@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from contracts import fields
 from contracts.columnar import adapters, validate
@@ -118,16 +118,26 @@ def test_a_row_hash_that_is_none_is_not_parsed_at_once(value):
     assert vector.parsed(vector.wide_integers, stored(["1", value])) is None
 
 
-@pytest.mark.parametrize("day", ["1900-02-29", "2000-02-29", "2023-02-29", "2024-02-29", "2100-02-29", "2024-04-31"])
-def test_days_that_are_none_are_left_to_pydantic(day):
+EDGES = [
+    "1900-02-29", "2000-02-29", "2023-02-29", "2024-02-29", "2100-02-29", "2024-04-31", "2024-13-01", "2024-00-10",
+    "2024-01-00", "0000-12-31", "0001-01-01", "9999-12-31", "2024-01-01 24:00:00", "2024-01-01 23:60:00",
+    "2024-01-01 23:59:60", "2024-01-01 23:59:59.999999", "2024-13-01 00:00:00", "0000-12-31 23:59:59",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", EDGES)
+def test_what_stands_for_no_moment_is_left_to_pydantic(text):
+    adapter, _, built = TYPES["timestamp" if " " in text else "date"]
+
+    found = vector.at_once(adapter, stored([text]))
+
     try:
-        expected = [str(found) for found in TypeAdapter(list[fields.DateText]).validate_python([day])]
+        expected = adapter.validate_python([text])
     except ValidationError:
-        expected = None
-
-    found = vector.at_once(ORDER["agreed_payment_date"], stored([day]))
-
-    assert (None if found is None else [str(each) for each in found]) == expected
+        assert found is None
+    else:
+        assert found is not None
+        assert same(built(found), built(expected))
 
 
 def test_a_type_with_one_more_constraint_is_not_parsed_at_once():
