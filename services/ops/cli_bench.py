@@ -30,7 +30,9 @@ def bench(  # noqa: PLR0913 - one parameter an option
     *,
     parts: Annotated[
         list[str] | None,
-        typer.Argument(help="stages, path, growth, idle, freshness, costs; all without one.", metavar="PART…"),
+        typer.Argument(
+            help="stages, path, growth, idle, freshness, starts, memory, costs; all without one.", metavar="PART…"
+        ),
     ] = None,
     runs: Annotated[int, typer.Option(min=1, help="Runs of each measurement; the median counts.", metavar="N")] = RUNS,
     orders: Annotated[int, typer.Option(min=1000, help="Sales orders in the source.", metavar="N")] = ORDERS,

@@ -1,31 +1,27 @@
 """What a poll of all feeds costs the source where nothing is new: backend time and buffers, with and without an index.
 
-The poller is the real one, in this process, with S3 and SQS emulated; its clock is a counter that goes on by one poll
-interval a poll, so that scans and looks at the catalog come as often as they do in an account. Cost is what Postgres
-itself has counted for the database: every statement with its parsing and planning, and every buffer.
+The poller is the real one, in this process, without S3 and SQS; its clock is a counter that goes on by one interval a
+poll, so that scans and looks at the catalog come as often as they do in an account. Cost is what Postgres itself has
+counted for the database: every statement with its parsing and planning, and every buffer.
 Invariant: nobody else works in that database meanwhile; what moves the snapshot is written in another one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from contracts.feeds import FEEDS
-from services.local.description import REGION
-from services.local.emulator import Emulator
 from services.local.postgres import SUPERUSER
 from services.ops.bench.copied import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, session
 from services.ops.bench.figures import Figure, Task, measured
+from services.ops.bench.kept import KeptMessages, KeptObjects
 from services.ops.bench.stand import Server, standing
 from services.poller import reading
 from services.poller.poller import Adapters, Poller
 from shared.archive import Publisher
 from shared.checkpoint import Checkpoint, CheckpointStore, FeedState, Horizon
-from shared.objects import ObjectStore
+from shared.errors import PipelineError
 from shared.postgres import Connection, Dsn, connect, rows_of
-from shared.queues import Queue
 from shared.settings import Settings
 from shared.telemetry import logger
 from shared.totesys.session import Source
@@ -61,11 +57,10 @@ def measure(task: Task) -> Sequence[Figure]:
     task.say(f"Seeding {rows:,} orders for the idle poll")
     with (
         standing(task.folder / "idle", rows) as stand,
-        _emulated(task.folder / "aws") as aws,
         session(_elsewhere(stand.source)) as elsewhere,
     ):
         elsewhere.run(MOVABLE)
-        bench = Bench(stand.source, aws, rows, elsewhere)
+        bench = Bench(stand.source, rows, elsewhere)
         with bench.polling() as case:
             costs: dict[str, list[Cost]] = {}
             for index, statement in (("with an index", INDEX), ("without an index", NO_INDEX)):
@@ -105,10 +100,11 @@ class Bench:
     """A real poller on a source that it has read already, as its checkpoint says."""
 
     source: Server
-    aws: Emulator
     rows: int
     elsewhere: Connection
     """A session in another database of the source's server."""
+    sent: KeptMessages = field(default_factory=KeptMessages)
+    """What the poller published: nothing, or it was not idle."""
     _clock: float = 0.0
     _sessions: list[Connection] = field(default_factory=list)
 
@@ -146,6 +142,8 @@ class Bench:
             before()
             self._poll(poller, settings)
         ended = self._counted()
+        if self.sent.bodies:
+            raise PipelineError(f"Expected polls that find nothing, found {len(self.sent.bodies)} change batches.")
         return Cost(*((after - earlier) / POLLS for after, earlier in zip(ended, started, strict=True)))
 
     def _poll(self, poller: Poller, settings: Settings) -> None:
@@ -172,13 +170,13 @@ class Bench:
 
     def _poller(self, source: Source, settings: Settings) -> Poller:
         """One whose checkpoint says that all there is was read."""
-        objects = ObjectStore(self.aws.client("s3"))
+        objects = KeptObjects()
         checkpoints = CheckpointStore(objects, "control")
         source.open()
         checkpoints.load()
         checkpoints.move(_all_read(source))
-        queue = Queue(self.aws.client("sqs"), self.aws.client("sqs").get_queue_url(QueueName="changes")["QueueUrl"])
-        adapters = Adapters(source, Publisher(objects, "archive", queue), checkpoints, logger("bench", "ERROR"))
+        publisher = Publisher(objects, "archive", self.sent)
+        adapters = Adapters(source, publisher, checkpoints, logger("bench", "ERROR"))
         feeds = list(FEEDS.values())
         poller = Poller(owner="bench", feeds=feeds, settings=settings, adapters=adapters, now=lambda: self._clock)
         poller.claim()
@@ -193,21 +191,6 @@ def _all_read(source: Source) -> Checkpoint:
     horizon = Horizon(clock=pulse.clock, xmax=snapshot.xmax, xip=snapshot.xip, generation=checkpoint.generation)
     state = FeedState(polled=horizon, scanned=horizon, as_of=pulse.clock)
     return checkpoint.model_copy(update={"feeds": dict.fromkeys(FEEDS, state)})
-
-
-@contextmanager
-def _emulated(folder: Path) -> Iterator[Emulator]:
-    """An emulated AWS with the poller's buckets and its queue."""
-    aws = Emulator(folder)
-    try:
-        aws.start()
-        s3: Any = aws.client("s3")
-        for bucket in ("control", "archive"):
-            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        aws.client("sqs").create_queue(QueueName="changes")
-        yield aws
-    finally:
-        aws.stop()
 
 
 def _elsewhere(server: Server) -> str:

@@ -89,7 +89,7 @@ def measure(task: Task) -> Sequence[Figure]:
             task.say(f"Stages alone over {task.orders:,} orders, run {run} of {task.runs}")
             schema = stand.new_schema(f"bench_{run}")
             ledgers.append(run_once(stand, schema))
-            limits.append(_limits(stand, schema))
+            limits.append(limits_of(stand, schema))
     return list(figures_of(ledgers, limits, task.orders))
 
 
@@ -231,7 +231,7 @@ def _now(server: Server | None = None) -> Spent:
     return Spent(time.process_time(), server.cpu_seconds() if server else 0.0, time.monotonic())
 
 
-def _limits(stand: Stand, schema: str) -> Limits:
+def limits_of(stand: Stand, schema: str) -> Limits:
     """What Postgres alone needs for the same rows."""
     source, target = stand.source, stand.warehouse
     before = source.cpu_seconds(), target.cpu_seconds()

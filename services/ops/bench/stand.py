@@ -14,6 +14,7 @@ from services.local import postgres
 from services.local.postgres import PostgresServer
 from services.ops.bench.orders import seed_orders
 from services.ops.bench.used import cpu_seconds
+from shared.postgres import Dsn
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Stand:
 
     def new_schema(self, name: str) -> str:
         """An empty star schema in the warehouse; its name."""
-        migrate(self.warehouse.superuser, name, loader_role=postgres.LOADER, analyst_role=None)
+        migrate(self.warehouse.superuser, name, loader_role=Dsn.parse(self.warehouse.login).user, analyst_role=None)
         return name
 
 
