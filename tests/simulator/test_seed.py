@@ -254,6 +254,7 @@ def test_memory_does_not_grow_with_the_seed(totesys):
 TEXTS = st.lists(st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8")), min_size=2, max_size=2)
 
 
+@pytest.mark.no_cover
 def test_any_text_survives_the_copy(totesys):
     with totesys.connect() as connection:
         connection.run("CREATE TABLE texts (a text, b text)")
