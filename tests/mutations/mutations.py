@@ -102,8 +102,8 @@ POLLS = (
         (
             Edit(
                 SQL,
-                "{widened} >= current_setting('totes.oldest_new_id')",
-                "{widened} > current_setting('totes.oldest_new_id')",
+                "{widened} >= {_once('oldest_new_id')}",
+                "{widened} > {_once('oldest_new_id')}",
             ),
         ),
         (ANY_INTERLEAVING,),
@@ -181,7 +181,7 @@ POLLS = (
             ),
             Edit(
                 SQL,
-                "{widened} >= current_setting('totes.oldest_new_id')::bigint",
+                "{widened} >= {_once('oldest_new_id')}",
                 "NOT pg_visible_in_snapshot({widened}::text::xid8, "
                 "current_setting('totes.oldest_new_id')::pg_snapshot)",
             ),
@@ -216,21 +216,17 @@ POLLS = (
         "dedupe by any earlier hash",
         "A row that changes and changes back is not sent the second time: the warehouse keeps what was in between.",
         (
-            Edit(READING, "if self._latest.get(key) != row_hash:", "if (key, row_hash) not in self._latest:"),
             Edit(
                 READING,
-                "        self._latest.move_to_end(key)\n        return True",
-                "        self._latest.move_to_end((key, row_hash))\n        return True",
+                "        self._latest: dict[int, int | None] = {}\n",
+                "        self._latest: dict[int, int | None] = {}\n"
+                "        self._ever: set[tuple[int, int | None]] = set()\n",
             ),
+            Edit(READING, "= dict(self._latest.items() & rows)", "= dict(self._ever & set(rows))"),
             Edit(
                 READING,
-                "self._latest[key] = row_hash\n            self._latest.move_to_end(key)",
-                "self._latest[key, row_hash] = row_hash\n            self._latest.move_to_end((key, row_hash))",
-            ),
-            Edit(
-                READING,
-                "for key, row_hash in self._latest.items() if key in there)",
-                "for key, row_hash in self._latest.items() if key[0] in there)",
+                '        """These hashes were acknowledged."""\n',
+                '        """These hashes were acknowledged."""\n        self._ever |= set(sent.items())\n',
             ),
         ),
         (ANY_SCAN, "tests/poller/test_poll.py::test_a_row_that_changes_and_changes_back_is_sent_each_time"),
@@ -263,8 +259,8 @@ POLLS = (
             Edit(POLLER, "        self._memories[turn.feed.name].keep_only(there)\n", ""),
             Edit(
                 READING,
-                "for key, row_hash in sent.items():\n",
-                "for key, row_hash in sent.items():\n            if row_hash is None:\n                continue\n",
+                "        self._use(sent)\n        for key",
+                "        self._use({key: found for key, found in sent.items() if found is not None})\n        for key",
             ),
         ),
         ("tests/poller/test_census.py::test_a_row_that_comes_back_is_sent_whether_or_not_it_is_the_same",),

@@ -188,7 +188,7 @@ def _wait(stack: StackDescription, rows: int) -> float:
     deadline = time.monotonic() + PATIENCE_SECONDS + rows / PATIENCE_ROWS_A_SECOND
     with _warehouse(stack) as warehouse:
         while True:
-            loaded, keys, seconds = rows_of(warehouse, _sql("arrived"))[0]
+            loaded, keys, seconds = rows_of(warehouse, _sql("arrived"), wanted=rows)[0]
             if loaded >= rows and keys == FOREIGN_KEYS:
                 return float(seconds)
             if time.monotonic() > deadline:

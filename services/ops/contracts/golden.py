@@ -12,7 +12,7 @@ column that there still is. What was refused may pass later, never the other way
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,7 +40,7 @@ from services.transform.star import BUILDERS, Builder
 from services.transform.transform import Outcome, feed_of, load_batch_of, transform
 from services.transform.transform import read_message as read_change_batch
 from shared import parquet
-from shared.archive import Circumstances, Page, deletions, describe
+from shared.archive import Circumstances, Page, describe
 from shared.consumer import Delivery
 from shared.errors import ConfigurationError, PipelineError
 from shared.objects import sha256
@@ -270,11 +270,14 @@ def _batches(feed: Feed, code: Code) -> tuple[tuple[ChangeBatch, bytes], tuple[C
         for row, row_hash in zip(rows, HASHES, strict=False)
     )
     keys = [int(str(row[feed.key])) for row in rows]
-    body = zlib.compress(b"".join(lines), _LEVEL, _GZIP)
-    changed = Page(Operation.CHANGED, body, keys[-1], dict(zip(keys, HASHES, strict=False)))
-    return _batch(feed, changed, Origin.POLL), _batch(
-        feed, deletions(keys[:1], compression_level=_LEVEL), Origin.REPAIR
-    )
+    changed = Page(Operation.CHANGED, _compressed(lines), keys[-1], dict(zip(keys, HASHES, strict=False)))
+    deleted = Page(Operation.DELETED, _compressed([b"%d\n" % keys[0]]), keys[0], {keys[0]: None})
+    return _batch(feed, changed, Origin.POLL), _batch(feed, deleted, Origin.REPAIR)
+
+
+def _compressed(lines: Iterable[bytes]) -> bytes:
+    """By zlib, whose bytes are the same on every processor: those of igzip, which the archive has, need not be."""
+    return zlib.compress(b"".join(lines), _LEVEL, _GZIP)
 
 
 def _batch(feed: Feed, page: Page, origin: Origin) -> tuple[ChangeBatch, bytes]:

@@ -15,7 +15,7 @@ import pytest
 
 from contracts.messages import ChangeBatch, LoadBatch, Origin
 from services.ops.dlq.replay import Task
-from shared.archive import Publisher, key_at
+from shared.archive import Publisher, keys_at
 from shared.errors import Unavailable, WarehouseUnavailable
 from tests.attack.calls import Fault, Gate, GatedClient, Killed, Mode
 from tests.ops.dlq.stage import MISTAKEN, Stage, rows_of_designs
@@ -126,7 +126,7 @@ def replayed_rows(stage: Stage, batches: set[str]) -> Iterator[tuple[str, str | 
     for key in stage.objects.keys(stage.aws.archive, "design/"):
         batch = archive.batch(key)
         if batch.data.origin is Origin.REPLAY and batch.id in batches:
-            yield from (("design", str(key_at(line, 0))) for line in archive.lines(batch))
+            yield from (("design", str(key)) for key in keys_at(archive.lines(batch), 0))
 
 
 def change_batch(body: str) -> str:
