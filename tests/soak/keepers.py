@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from contracts.messages import ENVELOPE, LoadBatch, LoadBatchData, ObjectRef, Position
-from services.local.deploy import invoke
+from services.local.deploy import begin
 from services.local.down import WAREHOUSE
 from tests.soak.grounds import Grounds, busy
 
@@ -52,7 +52,7 @@ class Keepers:
         while not stop.wait(WITHOUT_POLLER_SECONDS):
             if not any(busy(process) for process in self.grounds.workers("poller")):
                 with suppress(*AWS_ERRORS):
-                    invoke(self.grounds, self.grounds.topology, "poller")
+                    begin(self.grounds, self.grounds.topology, "poller")
                     self.pollers_sent += 1
 
     def keep_reconciling(self, stop: threading.Event) -> None:
