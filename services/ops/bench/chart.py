@@ -5,7 +5,7 @@ Invariant: it brings its own background, so that it reads alike on a light and o
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from html import escape
 
 from services.ops.bench.figures import Figure
 from services.ops.bench.table import number

@@ -19,6 +19,7 @@ from pathlib import Path
 import boto3
 
 from services.local.code import code_files, code_root
+from services.local.description import CREDENTIALS
 from services.local.topology import Function, topology
 from services.ops.bench.figures import Figure, Task, measured
 from services.packages.alone import for_the_interpreter
@@ -30,8 +31,8 @@ RUNS_EACH = 5
 TARGET_SECONDS = {"poller": 0.45}
 OTHERS_TARGET_SECONDS = 0.9
 ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": "nobody",
-    "AWS_SECRET_ACCESS_KEY": "nothing",
+    "AWS_ACCESS_KEY_ID": CREDENTIALS,
+    "AWS_SECRET_ACCESS_KEY": CREDENTIALS,
     "AWS_DEFAULT_REGION": "eu-west-2",
 }
 _BEFORE = "import json, resource, sys, time\nsys.path[:0] = sys.argv[2:]\n"
