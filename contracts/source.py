@@ -24,9 +24,8 @@ LastUpdated = Timestamp
 class Row(BaseModel):
     """One source row, field by field as text or None (SQL NULL)."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", defer_build=True
-    )  # columns are validated: no start pays for rows
+    # Columns are validated, hardly ever a row: its validator is built when one is, and no start pays for it.
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     rules: ClassVar[Mapping[str, Rule]] = {}
     """Cross-field rules: a sentence for the operator -> a function of whole columns, True where a row obeys."""

@@ -78,9 +78,8 @@ class Column:
 class StarRow(BaseModel):
     """One row of a star table."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", defer_build=True
-    )  # a description: no start pays for validators
+    # A description of a table: its validator is built when a row is validated, and no start pays for it.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     table: ClassVar[str]
     key: ClassVar[str]

@@ -19,9 +19,8 @@ LEAST_KEY = -(2**63)
 class State(BaseModel):
     """Base of the checkpoint's parts: immutable, and unknown fields of a newer writer are kept out."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", defer_build=True
-    )  # transform and loader import it, and read none
+    # Transform and loader import it and read none: they build no validator of it.
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class SourceIdentity(State):
