@@ -5,7 +5,6 @@ Invariant: a second deployment finds what is there and updates it; nothing is ma
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -73,16 +72,10 @@ def deploy(aws: Clients, topology: Topology, choices: Choices) -> Deployment:
 
 
 def begin(aws: Clients, topology: Topology, function: str) -> None:
-    """Start one invocation of a schedule's function without waiting for it."""
-    aws.client("lambda").invoke(FunctionName=topology.name(function), InvocationType="Event", Payload=b"{}")
-
-
-def warm(aws: Clients, topology: Topology) -> None:
-    """Have every queue's function imported, all at once, and wait for it: the first rows then meet no cold start."""
-    client, payload = aws.client("lambda"), json.dumps({"Records": []}).encode()
-    with ThreadPoolExecutor() as pool:
-        for function in topology.event_source_mappings:
-            pool.submit(client.invoke, FunctionName=topology.name(function), Payload=payload)
+    """Start one invocation without waiting for it: of a schedule's function its work, of a queue's only its imports."""
+    event: dict[str, list[str]] = {"Records": []} if function in topology.event_source_mappings else {}
+    payload = json.dumps(event).encode()
+    aws.client("lambda").invoke(FunctionName=topology.name(function), InvocationType="Event", Payload=payload)
 
 
 def environment(topology: Topology, name: str, storage: Deployment, settings: Mapping[str, str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from typing import Self, cast
 from contracts.feeds import FEEDS
 from services.loader.migrate import migrate
 from services.local import postgres, watchdog
-from services.local.deploy import Choices, Deployment, begin, deploy, warm
+from services.local.deploy import Choices, Deployment, begin, deploy
 from services.local.description import FILE, REGION, StackDescription
 from services.local.down import AWS, SOURCE, WAREHOUSE, end_leftovers
 from services.local.emulator import Emulator
@@ -163,8 +163,8 @@ class Stack:
             # Whoever polled before is gone for certain, so that nobody need wait for his lease to end.
             self._move_checkpoint(deployment, {"draining": False, "resting": True})
             self._recover(deployment, databases)
-            warm(self._emulator, self._topology)
-            begin(self._emulator, self._topology, "poller")
+            for function in ("poller", *self._topology.event_source_mappings):
+                begin(self._emulator, self._topology, function)
             self._description = self._describe(deployment, databases)
             self._started.callback((self._root / FILE).unlink, missing_ok=True)
             self._description.write(self._root)
