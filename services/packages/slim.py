@@ -4,6 +4,7 @@ Invariant: licences and metadata stay; each rule says why it is safe, and every 
 """
 
 import ast
+import gc
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -66,6 +67,21 @@ def _service(call: ast.Call, path: Path) -> str:
 
 def _calls(path: Path) -> Iterator[ast.Call]:
     if path.suffix == ".py":
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(_parsed(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "client":
                 yield node
+
+
+def _parsed(text: str) -> ast.Module:
+    """`ast.parse` while nothing is collected.
+
+    Before 3.11.8 Python counts the depth of a parse for the whole interpreter, and one that is interrupted by a
+    finaliser which parses too ends in a SystemError (python/cpython issue 106905).
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(text)
+    finally:
+        if collecting:
+            gc.enable()
