@@ -7,6 +7,10 @@ EXAMPLES ?= 5000
 RUNS ?= 3
 ORDERS ?= 1000000
 PARTS ?=
+WAREHOUSE ?=
+SCHEMA ?=
+PORT ?=
+SUPERSET_PYTHON ?= $(PYTHON)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -18,7 +22,7 @@ OFFLINE := if [ -x ../shared/tools/terraform-offline ]; then eval "$$(../shared/
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
 .PHONY: deployed contracts documents workflows terraform-check costs costs-table
 .PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
-.PHONY: bench bench-peers
+.PHONY: bench bench-peers dashboard dashboard-export browser screenshots
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -34,6 +38,20 @@ run: requirements ## Run the whole pipeline on the embedded stack for SECONDS=60
 	@echo "To keep it running until Ctrl-C: make run SECONDS=0"
 
 # What is compiled is kept for the next worker and process; rewriting every test's asserts takes half of the collection.
+dashboard: requirements build/superset/.installed ## Open dashboards in Superset: WAREHOUSE=postgresql://… SCHEMA=warehouse PORT=8088, else on the embedded stack.
+	@$(if $(WAREHOUSE),TOTES_ANALYST_DSN='$(WAREHOUSE)') $(BIN)/python -m services.insight.superset serve \
+		$(if $(SCHEMA),--schema '$(SCHEMA)') $(if $(PORT),--port $(PORT))
+
+dashboard-export: requirements build/superset/.installed ## Write what was edited in Superset into services/insight/superset/assets.
+	@$(BIN)/python -m services.insight.superset export
+
+browser: dev-setup build/superset/.installed ## Walk every dashboard in headless Chromium and hold its figures to SQL on the source (about 4 minutes).
+	@$(PIP) --requirement .ci/requirements-browser.txt
+	@$(BIN)/pytest -m measured tests/browser -s --no-cov
+
+screenshots: export TOTES_SCREENSHOTS = docs/images
+screenshots: browser ## The same, and write the pictures of docs/dashboards.md.
+
 test: export PYTHONDONTWRITEBYTECODE =
 
 test: dev-setup ## Run every test that needs nothing beyond the environment, with coverage.
@@ -160,6 +178,15 @@ build/peers/.installed: $(BIN)/python .ci/requirements-peers.txt
 	@echo "Installing the tools to compare with (once; about a minute)"
 	@$(PYTHON) -m venv build/peers
 	@build/peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/requirements-peers.txt
+	@touch $@
+
+build/superset/.installed: $(BIN)/python .ci/requirements-superset.txt .ci/constraints-superset.txt
+	@$(SUPERSET_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || \
+		{ echo "Expected Python 3.11 or 3.12 for Superset: choose one with make dashboard SUPERSET_PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing Superset in build/superset (once; about a minute, 850 MB)"
+	@$(SUPERSET_PYTHON) -m venv build/superset
+	@build/superset/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		--constraint .ci/constraints-superset.txt --requirement .ci/requirements-superset.txt
 	@touch $@
 
 $(VENV)/.dev-setup: $(VENV)/.requirements requirements-dev.txt
