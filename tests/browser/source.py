@@ -3,7 +3,11 @@
 Nothing here reads the warehouse. What history shows and the source has forgotten is what these changes did.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
+from threading import Event, Thread
 
 from pg8000.native import Connection
 
@@ -63,6 +67,33 @@ def sell(source: Connection) -> None:
         " FROM currency WHERE currency_code = :code",
         code=CURRENCY,
     )
+
+
+TOUCHES = (
+    "UPDATE address SET phone = phone || '' WHERE address_id = 1 + {n} % 30",
+    "UPDATE staff SET last_updated = now() WHERE staff_id = 1 + {n} % 20",
+    "UPDATE counterparty SET last_updated = now() WHERE counterparty_id = 1 + {n} % 20",
+    "UPDATE design SET file_location = '/later' WHERE design_id = 1 + {n} % 40",
+)
+TOUCH_SECONDS = 1.5
+
+
+@contextmanager
+def touched(source: Connection) -> Iterator[None]:
+    """As long as this lasts, rows are touched that no figure depends on: the pipeline has something to show."""
+    ended = Event()
+
+    def touch() -> None:
+        for n in count():
+            if ended.wait(TOUCH_SECONDS):
+                return
+            source.run(TOUCHES[n % len(TOUCHES)].format(n=n))
+
+    thread = Thread(target=touch)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
 
 
 MONEY, WHOLE, TENTH = "{:,.2f}", "{:,.0f}", "{:,.1f}"

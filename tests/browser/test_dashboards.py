@@ -41,10 +41,12 @@ CUT = """() => [...document.querySelectorAll('.header-title, .header-line, .ant-
 
 
 @pytest.fixture(scope="module")
-def changed(dashboards: Dashboards) -> source.Changed:
-    """What has happened in the source before anybody looks."""
-    with dashboards.source() as opened:
-        return source.change(opened)
+def changed(dashboards: Dashboards) -> Iterator[source.Changed]:
+    """What has happened in the source before anybody looks; as long as somebody does, its dimensions are touched."""
+    with dashboards.source() as opened, source.touched(opened):
+        with dashboards.source() as other:
+            done = source.change(other)
+        yield done
 
 
 @pytest.fixture(scope="module")

@@ -7,32 +7,36 @@ kept; changed files overwrite what they describe.
 import hashlib
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from flask import g
 from flask_migrate import upgrade
 from superset.app import create_app
 
-IMPORTED = "imported"
-"""File that says which release of Superset and which assets its database holds."""
+DATABASE, KEPT = "superset.db", "imported"
+"""Its database, and the file that says which release made it and from which files, once that is done."""
 
 
 def prepare(home: Path, assets: Path) -> None:
     """Bring the database under `home` up to date with this Superset and these files."""
     contents = {path.relative_to(assets).as_posix(): path.read_text("utf-8") for path in sorted(assets.rglob("*.yaml"))}
-    digest = hashlib.sha256(repr((sys.version, contents)).encode()).hexdigest()
-    kept = home / IMPORTED
-    app = create_app()
-    with app.app_context():
-        if not kept.exists():
+    now = [version("apache-superset"), hashlib.sha256(repr(contents).encode()).hexdigest()]
+    kept = home / KEPT
+    if not kept.exists():
+        (home / DATABASE).unlink(missing_ok=True)  # a run that was killed half-way has left it, and no work of anybody
+    before = kept.read_text("utf-8").split() if kept.exists() else ["", ""]
+    with create_app().app_context():
+        if now[0] != before[0]:
             _make_database()
         _sign_up(os.environ["TOTES_SUPERSET_PASSWORD"])
-        if not kept.exists() or kept.read_text("utf-8") != digest:
+        if now != before:
             _import(contents)
-            kept.write_text(digest, "utf-8")
+    kept.write_text("\n".join(now), "utf-8")
 
 
 def _make_database() -> None:
+    """Make it, or bring it to this release."""
     import superset
     from superset import appbuilder, security_manager
 
