@@ -1,7 +1,7 @@
 """Ask a question of a warehouse: one query in a read-only transaction.
 
-Invariant: nothing is written, whatever the login may; names are found by search_path, values are parameters. Asking again
-is harmless.
+Invariant: nothing is written, whatever the login may; names are found by search_path, values are parameters. Asking
+again is harmless.
 """
 
 import struct
@@ -49,8 +49,8 @@ def ask(dsn: str, schema: str, question: Question, values: Mapping[str, Value]) 
     except (*_LOST, DatabaseError) as exc:
         if isinstance(exc, DatabaseError) and exc.args[0].get("C") == _NO_SUCH_TABLE:
             raise ConfigurationError(
-                f"Expected the warehouse's views in the schema {schema!r} at {place.place} and found none: name another "
-                "with --schema, or make them with `totes migrate`."
+                f"Expected the warehouse's views in the schema {schema!r} at {place.place} and found none: name "
+                "another with --schema, or make them with `totes migrate`."
             ) from exc
         explain(exc, place.place, place.user, unavailable=WarehouseUnavailable)
     finally:

@@ -75,7 +75,7 @@ def parse(name: str, text: str) -> Question:
     lines = text.splitlines()
     length = next((n for n, line in enumerate(lines) if not line.startswith("-- ")), len(lines))
     entries = list(_entries(name, lines[:length]))
-    paragraphs = dict(found.group("key", "text") for entry in entries if (found := _PARAGRAPH.fullmatch(entry)))
+    paragraphs = {found["key"]: found["text"] for entry in entries if (found := _PARAGRAPH.fullmatch(entry))}
     parameters = [_parameter(found) for entry in entries if (found := _PARAMETER.fullmatch(entry))]
     if tuple(paragraphs) != _PARAGRAPHS or len(paragraphs) + len(parameters) != len(entries):
         raise MalformedQuestion(f"Expected {_PARAGRAPHS} and then parameters on top of {name}.sql, found {entries}.")

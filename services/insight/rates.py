@@ -1,7 +1,7 @@
 """A table of exchange rates as an analyst keeps one, made fit for a query. Pure but for reading the file.
 
-Invariant: every rate is to one base currency, whose own rate is 1; no currency has two rates from one day on. Nothing is
-guessed: a currency that is not in the table has no rate.
+Invariant: every rate is to one base currency, whose own rate is 1; no currency has two rates from one day on. Nothing
+is guessed: a currency that is not in the table has no rate.
 """
 
 import csv

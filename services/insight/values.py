@@ -1,6 +1,7 @@
 """What was typed becomes the values that a query takes. Pure but for the file of rates: now is an argument.
 
-Invariant: a value is checked before anything connects; what was not given gets the default that the question's header says.
+Invariant: a value is checked before anything connects; what was not given gets the default that the question's
+header says.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,19 +34,11 @@ def _value(parameter: Parameter, text: str | None, now: datetime, read_moment: R
     typed = parameter.default if text is None else text.strip()
     if text is None and typed == NONE:
         return None
-    match parameter.kind:
-        case Kind.MOMENT:
-            return now if typed == "now" else read_moment(typed, now)
-        case Kind.DATE:
-            return now.astimezone(UTC).date() if typed == "today" else _date(parameter, typed)
-        case Kind.RATES:
-            return as_json(read_rates(Path(typed)))
-        case Kind.NUMBER:
-            return _number(parameter, typed)
-        case Kind.CURRENCY:
-            return _currency(parameter, typed)
-        case Kind.CHOICE:
-            return _choice(parameter, typed)
+    if parameter.kind is Kind.MOMENT:
+        return now if typed == "now" else read_moment(typed, now)
+    if parameter.kind is Kind.DATE and typed == "today":
+        return now.astimezone(UTC).date()
+    return _READERS[parameter.kind](parameter, typed)
 
 
 def _date(parameter: Parameter, text: str) -> date:
@@ -73,3 +66,17 @@ def _choice(parameter: Parameter, text: str) -> str:
     if text not in parameter.choices:
         raise ConfigurationError(f"Expected {parameter.option} to be {', '.join(parameter.choices)}, found {text!r}.")
     return text
+
+
+def _rates(_: Parameter, text: str) -> str:
+    return as_json(read_rates(Path(text)))
+
+
+_READERS: Mapping[Kind, Callable[[Parameter, str], Value]] = {
+    Kind.CHOICE: _choice,
+    Kind.CURRENCY: _currency,
+    Kind.DATE: _date,
+    Kind.NUMBER: _number,
+    Kind.RATES: _rates,
+}
+"""What each kind is read by; a moment needs the clock as well."""

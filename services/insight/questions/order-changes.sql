@@ -55,9 +55,10 @@ known AS (
     UNION ALL
     SELECT 'currency_id', CAST(currency_id AS text), currency_code FROM dim_currency
 )
-SELECT ch.changed_at, ch.orders, ch.order_id, ch.what,
-       COALESCE(format('%s (%s)', o.name, o.id), ch.old) AS old,
-       COALESCE(format('%s (%s)', n.name, n.id), ch.new) AS new,
+SELECT ch.changed_at, ch.orders, ch.order_id,
+       replace(regexp_replace(ch.what, '_id$', ''), '_', ' ') AS what,
+       COALESCE(o.name || ' (' || o.id || ')', ch.old) AS old,
+       COALESCE(n.name || ' (' || n.id || ')', ch.new) AS new,
        concat_ws(' ', s.first_name, s.last_name) AS staff, s.department_name AS department,
        round(CAST(extract(epoch FROM ch.changed_at - ch.made_at) / 86400 AS numeric), 2) AS days_after_creation
   FROM change ch

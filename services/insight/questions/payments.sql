@@ -9,7 +9,8 @@
 -- Parameter at (moment; now): The moment.
 -- Parameter currency (currency; none): Only this currency, by its code.
 WITH payment AS (
-    SELECT t.payment_type_name AS payment_type, c.currency_code AS currency, p.payment_amount, p.payment_date,
+    SELECT t.payment_type_name AS payment_type, c.currency_id, c.currency_code AS currency, p.payment_amount,
+           p.payment_date,
            CASE WHEN p.paid THEN 'paid'
                 WHEN d.day_of_week IN (6, 7) THEN 'never'
                 WHEN p.payment_date < CAST(CAST(:at AS timestamptz) AT TIME ZONE 'UTC' AS date) THEN 'overdue'
@@ -26,5 +27,5 @@ WITH payment AS (
 SELECT payment_type, currency, status, count(*) AS payments, sum(payment_amount) AS amount,
        min(payment_date) AS first_due, max(payment_date) AS last_due
   FROM payment
- GROUP BY payment_type, currency, status
- ORDER BY payment_type DESC, currency, array_position(ARRAY['overdue', 'never', 'due', 'paid'], status)
+ GROUP BY payment_type, currency_id, currency, status
+ ORDER BY payment_type DESC, currency, currency_id, array_position(ARRAY['overdue', 'never', 'due', 'paid'], status)

@@ -16,7 +16,7 @@ WITH rate AS (
       FROM jsonb_to_recordset(CAST(:rates AS jsonb)) AS given (currency text, base text, rate numeric, valid_from date)
 ),
 sale AS (
-    SELECT CAST(date_trunc(:by, o.created_date) AS date) AS period, c.currency_code AS currency,
+    SELECT CAST(date_trunc(:by, o.created_date) AS date) AS period, c.currency_id, c.currency_code AS currency,
            o.units_sold AS units, o.units_sold * o.unit_price AS revenue, r.rate, r.base
       FROM current_sales_order o
       JOIN dim_currency c ON c.currency_id = o.currency_id
@@ -29,15 +29,16 @@ sale AS (
        AND c.currency_code = COALESCE(CAST(:currency AS text), c.currency_code)
 ),
 by_currency AS (
-    SELECT period, currency, count(*) AS orders, sum(units) AS units, sum(revenue) AS revenue,
+    -- By the id: the codes of currencies that are not read yet are all Unknown.
+    SELECT period, currency_id, currency, count(*) AS orders, sum(units) AS units, sum(revenue) AS revenue,
            -- A sum over some of the orders would look like one over all.
            CASE WHEN count(rate) = count(*) THEN round(sum(revenue * rate), 2) END AS converted,
            count(*) - count(rate) AS without_rate, min(base) AS base, min(rate) AS lowest, max(rate) AS highest
       FROM sale
-     GROUP BY period, currency
+     GROUP BY period, currency_id, currency
 ),
 answer AS (
-    SELECT period, false AS is_total, currency, orders, units, revenue, converted,
+    SELECT period, currency_id, currency, orders, units, revenue, converted,
            CASE WHEN CAST(:rates AS jsonb) IS NULL THEN NULL
                 WHEN without_rate = orders THEN format('no rate for %s', currency)
                 WHEN without_rate > 0 THEN format('no rate for %s of %s orders in %s', without_rate, orders, currency)
@@ -46,7 +47,7 @@ answer AS (
            END AS conversion
       FROM by_currency
     UNION ALL
-    SELECT period, true, 'all', CAST(sum(orders) AS bigint), CAST(sum(units) AS bigint), NULL,
+    SELECT period, NULL, 'all', CAST(sum(orders) AS bigint), CAST(sum(units) AS bigint), NULL,
            CASE WHEN sum(without_rate) = 0 THEN sum(converted) END,
            CASE WHEN sum(without_rate) = 0 THEN format('in %s', min(base))
                 ELSE format('no total: a rate is missing for %s',
@@ -58,4 +59,4 @@ answer AS (
 )
 SELECT period, currency, orders, units, revenue, converted, conversion
   FROM answer
- ORDER BY period, is_total, currency
+ ORDER BY period, currency_id IS NULL, currency, currency_id

@@ -14,5 +14,5 @@ SELECT p.counterparty_id, p.counterparty_legal_name AS counterparty, p.counterpa
   JOIN dim_currency c ON c.currency_id = o.currency_id
  WHERE o.created_date BETWEEN COALESCE(CAST(:from AS date), '-infinity') AND COALESCE(CAST(:to AS date), 'infinity')
    AND c.currency_code = COALESCE(CAST(:currency AS text), c.currency_code)
- GROUP BY p.counterparty_id, c.currency_code
- ORDER BY currency, revenue DESC, p.counterparty_id
+ GROUP BY p.counterparty_id, c.currency_id
+ ORDER BY currency, revenue DESC, p.counterparty_id, c.currency_id

@@ -16,5 +16,5 @@ SELECT CASE WHEN :of = 'delivery' THEN l.country ELSE p.counterparty_legal_count
   JOIN dim_currency c ON c.currency_id = o.currency_id
  WHERE o.created_date BETWEEN COALESCE(CAST(:from AS date), '-infinity') AND COALESCE(CAST(:to AS date), 'infinity')
    AND c.currency_code = COALESCE(CAST(:currency AS text), c.currency_code)
- GROUP BY 1, c.currency_code
- ORDER BY currency, revenue DESC, country
+ GROUP BY 1, c.currency_id
+ ORDER BY currency, revenue DESC, country, c.currency_id

@@ -13,5 +13,5 @@ SELECT s.department_name AS department, c.currency_code AS currency, count(DISTI
   JOIN dim_currency c ON c.currency_id = o.currency_id
  WHERE o.created_date BETWEEN COALESCE(CAST(:from AS date), '-infinity') AND COALESCE(CAST(:to AS date), 'infinity')
    AND c.currency_code = COALESCE(CAST(:currency AS text), c.currency_code)
- GROUP BY s.department_name, c.currency_code
- ORDER BY currency, revenue DESC, department
+ GROUP BY s.department_name, c.currency_id
+ ORDER BY currency, revenue DESC, department, c.currency_id

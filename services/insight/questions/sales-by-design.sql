@@ -15,5 +15,5 @@ SELECT d.design_name, CASE WHEN :by = 'file' THEN d.file_name END AS file_name, 
   JOIN dim_currency c ON c.currency_id = o.currency_id
  WHERE o.created_date BETWEEN COALESCE(CAST(:from AS date), '-infinity') AND COALESCE(CAST(:to AS date), 'infinity')
    AND c.currency_code = COALESCE(CAST(:currency AS text), c.currency_code)
- GROUP BY d.design_name, CASE WHEN :by = 'file' THEN d.file_name END, c.currency_code
- ORDER BY currency, revenue DESC, design_name, file_name
+ GROUP BY d.design_name, CASE WHEN :by = 'file' THEN d.file_name END, c.currency_id
+ ORDER BY currency, revenue DESC, design_name, file_name, c.currency_id

@@ -14,5 +14,5 @@ SELECT s.staff_id, concat_ws(' ', s.first_name, s.last_name) AS staff, s.departm
   JOIN dim_currency c ON c.currency_id = o.currency_id
  WHERE o.created_date BETWEEN COALESCE(CAST(:from AS date), '-infinity') AND COALESCE(CAST(:to AS date), 'infinity')
    AND c.currency_code = COALESCE(CAST(:currency AS text), c.currency_code)
- GROUP BY s.staff_id, c.currency_code
- ORDER BY currency, revenue DESC, s.staff_id
+ GROUP BY s.staff_id, c.currency_id
+ ORDER BY currency, revenue DESC, s.staff_id, c.currency_id

@@ -15,5 +15,5 @@ SELECT o.item_code, c.currency_code AS currency, count(DISTINCT o.counterparty_i
   JOIN dim_currency c ON c.currency_id = o.currency_id
  WHERE o.created_date BETWEEN COALESCE(CAST(:from AS date), '-infinity') AND COALESCE(CAST(:to AS date), 'infinity')
    AND c.currency_code = COALESCE(CAST(:currency AS text), c.currency_code)
- GROUP BY o.item_code, c.currency_code
- ORDER BY currency, spend DESC, o.item_code
+ GROUP BY o.item_code, c.currency_id
+ ORDER BY currency, spend DESC, o.item_code, c.currency_id
