@@ -78,6 +78,8 @@ def _value_of(parameter: Parameter, answer: Answer) -> object:
 
 
 def _bare(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
     return value.isoformat() if isinstance(value, datetime) else value
 
 

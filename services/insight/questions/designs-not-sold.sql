@@ -1,7 +1,7 @@
 -- Question: Which designs were not sold?
--- Read: One row a design that no sales order asks for.
+-- Read: One row a design that no sales order asks for; one that an order asked for only before it was changed is listed.
 -- Counted: Every design that the warehouse knows, also one that was deleted in the source.
--- Not counted: A design of an order as it is now; one that an order asked for only before it was changed is listed.
+-- Not counted: Designs of sales orders as they are now.
 -- Parameter from (date; none): The first day on which an order was made; an earlier one counts for nothing.
 -- Parameter to (date; none): The last such day, itself counted.
 SELECT d.design_id, d.design_name, d.file_location, d.file_name
