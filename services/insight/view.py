@@ -147,5 +147,5 @@ def _footnotes(answer: Answer, shown: int) -> Iterator[str]:
         yield f"{rows:,} {'row' if rows == 1 else 'rows'}."
     if any(isinstance(value, datetime) for row in answer.rows for value in row):
         yield "Times are UTC."
-    for name, text in (("Counted", question.counted), ("Not counted", question.not_counted)):
-        yield from textwrap.wrap(f"{name}: {text}", PROSE_CHARACTERS)
+    for text in (question.read, f"Counted: {question.counted}", f"Not counted: {question.not_counted}"):
+        yield from textwrap.wrap(text, PROSE_CHARACTERS)

@@ -67,22 +67,22 @@ def test_help_of_a_question_says_how_to_read_it_and_what_can_be_chosen(monkeypat
 
 
 def test_the_table_shows_the_question_the_rows_and_what_is_counted(shop: Star) -> None:
-    result = ask(shop, "revenue", "--from", "2026-02-01")
+    result = ask(shop, "sales-by-department", "--from", "2026-02-01", "--currency", "gbp")
 
     assert result.exit_code == 0
     assert [line.rstrip() for line in result.stdout.splitlines()] == [
-        " How much was sold in each day, week, month, quarter or year, in each currency?",
-        " by month, from 2026-02-01",
+        " Which departments sell how much?",
+        " from 2026-02-01, currency GBP",
         "",
-        " period       currency   orders   units    revenue",
-        "───────────────────────────────────────────────────",
-        " 2026-02-01   EUR             1   1,200   2,700.00",
-        " 2026-02-01   GBP             1   3,000   6,300.00",
+        " department   currency   staff   orders   units    revenue",
+        "───────────────────────────────────────────────────────────",
+        " Sales        GBP            1        1   3,000   6,300.00",
         "",
-        " 2 rows.",
-        " Counted: Sales orders as they are now, units times unit price, by the day they were made.",
-        " Not counted: Orders that were deleted. What was ordered is counted, not what was paid: see",
-        " `payments` for that.",
+        " 1 row.",
+        " One row a department and currency, the most revenue of each currency first; `staff` is how many of",
+        " its people sold.",
+        " Counted: Sales orders as they are now, for the department that their member of staff is in today.",
+        " Not counted: Orders that were deleted; departments without a sale.",
     ]
 
 
@@ -139,7 +139,7 @@ def test_no_value_is_cut_however_narrow_the_terminal(shop: Star) -> None:
     result = ask(shop, "sales-orders-as-of", "--order", "2")
 
     shown = words(result)
-    for value in ("2026-01-13 10:00:00", "bronze-b.json", "6,000.00", "Predovic and Morar", "2026-01-18"):
+    for value in ("2026-01-13 10:00:00", "bronze-b.json", "6,000.00", "Predovic", "Morar", "2026-01-18"):
         assert value in shown
 
 

@@ -111,15 +111,16 @@ SALES = [
         """,
     ),
     Case(
-        "a design that was sold in another month is not sold in this one",
+        "a design that was sold later, or until its order was changed, is not sold",
         "designs-not-sold",
-        # January: b (1, 2), a (3).
+        # By 10 January there was sale 1 alone: of b, for it was changed, and no more of a.
         """
         design_id,design_name,file_location,file_name
+        1,Bronze,/a,bronze-a.json
         3,Steel,/a,steel-a.json
         4,Velvet,/v,velvet-a.json
         """,
-        {"to": "2026-01-31"},
+        {"to": "2026-01-10"},
     ),
     Case(
         "an order that was handed over counts for the new owner",
