@@ -18,7 +18,7 @@ OFFLINE := if [ -x ../shared/tools/terraform-offline ]; then eval "$$(../shared/
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
 .PHONY: deployed contracts documents workflows terraform-check costs costs-table
 .PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
-.PHONY: bench bench-peers
+.PHONY: bench bench-peers questions
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -134,6 +134,9 @@ terraform-check: dev-setup ## Check terraform/ with checkov, and with fmt, valid
 
 costs: dev-setup ## Compute what a deployment costs, from terraform/prices.yaml and terraform/topology.yaml.
 	@$(BIN)/python -m services.costs
+
+questions: dev-setup ## Write the table of business questions into docs/questions.md, from the headers of their files.
+	@$(BIN)/python -m services.insight --write docs/questions.md
 
 costs-table: dev-setup ## Write those costs into docs/deploy.md.
 	@$(BIN)/python -m services.costs --write docs/deploy.md

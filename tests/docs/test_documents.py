@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNBOOK = ROOT / "docs" / "operations.md"
 TOTES = Path(sys.executable).parent / "totes"
-GROUPS = ("dlq", "contracts")
+GROUPS = ("ask", "dlq", "contracts")
 """Commands that have commands of their own."""
 
 
