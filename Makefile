@@ -110,10 +110,10 @@ incident: dev-setup ## Play a night of four troubles on a real stack and record 
 	@$(BIN)/python -m tests.incident --record docs/incident.md
 
 docs: dev-setup site ## Build the site strictly; check that every command in the documents exists and every link leads somewhere.
-	@TOTES_SITE=build/site $(BIN)/pytest tests/docs -n 2
+	@TOTES_SITE=build/site $(BIN)/pytest tests/docs tests/presentation -m "not slow" -n 2
 
 site: build/site-tools/.installed ## Build the documentation as a site in build/site: open build/site/index.html.
-	@NO_MKDOCS_2_WARNING=1 build/site-tools/bin/mkdocs --quiet build --strict
+	@NO_MKDOCS_2_WARNING=1 build/site-tools/bin/mkdocs build --strict
 	@echo "The site is in build/site: open build/site/index.html, no server is needed"
 
 slides: ## Make the client's presentation, build/totes.pdf, from docs/presentation/slides.md (needs npm and chromium).
