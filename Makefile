@@ -18,7 +18,7 @@ OFFLINE := if [ -x ../shared/tools/terraform-offline ]; then eval "$$(../shared/
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
 .PHONY: deployed contracts documents workflows terraform-check costs costs-table
 .PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
-.PHONY: bench bench-peers
+.PHONY: bench bench-peers demo
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -109,6 +109,9 @@ bench-peers: dev-setup build/peers/.installed ## Measure Sling, dlt and COPY bes
 incident: dev-setup ## Play a night of four troubles on a real stack and record it in docs/incident.md (about 2 minutes).
 	@$(BIN)/python -m tests.incident --record docs/incident.md
 
+demo: requirements build/demo/.installed ## Record a minute of a real stack in docs/demo.svg (needs tmux; about 2 minutes).
+	@$(BIN)/python -m tests.demo --cast build/demo/demo.cast --svg docs/demo.svg
+
 docs: dev-setup ## Check that every command in README and docs exists and every link leads somewhere.
 	@$(BIN)/pytest tests/docs
 
@@ -160,6 +163,12 @@ build/peers/.installed: $(BIN)/python .ci/requirements-peers.txt
 	@echo "Installing the tools to compare with (once; about a minute)"
 	@$(PYTHON) -m venv build/peers
 	@build/peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/requirements-peers.txt
+	@touch $@
+
+build/demo/.installed: $(BIN)/python .ci/requirements-demo.txt
+	@echo "Installing what records and draws the demonstration (once; about 10 seconds)"
+	@$(PYTHON) -m venv build/demo
+	@build/demo/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/requirements-demo.txt
 	@touch $@
 
 $(VENV)/.dev-setup: $(VENV)/.requirements requirements-dev.txt

@@ -106,10 +106,16 @@ def concerns(status: Status, *, counted: bool = True) -> Iterator[Concern]:
     if waiting := [name for name, feed in status.feeds.items() if feed.paused]:
         yield Concern(f"Paused by an operator: {', '.join(waiting)}.", f"totes resume {waiting[0]}")
     if counted and status.rows_in_quarantine:
-        apart = f"{status.rows_in_quarantine:,} rows broke their contract and lie in quarantine{_by_feed(status)}."
+        broke = (
+            "1 row broke its contract and lies"
+            if status.rows_in_quarantine == 1
+            else (f"{status.rows_in_quarantine:,} rows broke their contract and lie")
+        )
+        apart = f"{broke} in quarantine{_by_feed(status)}."
         yield Concern(apart, "totes dlq list")
     if counted and status.parked:
-        parked = f"{status.parked:,} messages are parked in dead-letter queues{_by_cause(status)}."
+        messages = "1 message is" if status.parked == 1 else f"{status.parked:,} messages are"
+        parked = f"{messages} parked in dead-letter queues{_by_cause(status)}."
         yield Concern(parked, "totes dlq list")
     yield from (Concern(note, "totes doctor") for note in status.notes)
 
