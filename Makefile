@@ -18,7 +18,11 @@ OFFLINE := if [ -x ../shared/tools/terraform-offline ]; then eval "$$(../shared/
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
 .PHONY: deployed contracts documents workflows terraform-check costs costs-table
 .PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
+<<<<<<< HEAD
 .PHONY: bench bench-peers questions site slides reference
+=======
+.PHONY: bench bench-peers demo
+>>>>>>> 6b5252aad96a4c1a72c27792fc9d0dd70f194b15
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -109,6 +113,7 @@ bench-peers: dev-setup build/peers/.installed ## Measure Sling, dlt and COPY bes
 incident: dev-setup ## Play a night of four troubles on a real stack and record it in docs/incident.md (about 2 minutes).
 	@$(BIN)/python -m tests.incident --record docs/incident.md
 
+<<<<<<< HEAD
 docs: dev-setup site ## Build the site strictly; check that every command in the documents exists and every link leads somewhere.
 	@TOTES_SITE=build/site $(BIN)/pytest tests/docs tests/presentation -m "not slow" -n 2
 
@@ -121,6 +126,13 @@ slides: ## Make the client's presentation, build/totes.pdf, from docs/presentati
 
 reference: dev-setup ## Write the reference pages of commands, settings, metrics and alarms from the code.
 	@$(BIN)/python -m services.ops.reference --write
+=======
+demo: requirements build/demo/.installed ## Record a minute of a real stack in docs/demo.svg (needs tmux; about 2 minutes).
+	@$(BIN)/python -m tests.demo --cast build/demo/demo.cast --svg docs/demo.svg
+
+docs: dev-setup ## Check that every command in README and docs exists and every link leads somewhere.
+	@$(BIN)/pytest tests/docs
+>>>>>>> 6b5252aad96a4c1a72c27792fc9d0dd70f194b15
 
 security: dev-setup ## Look for insecure code and for known vulnerabilities of the dependencies.
 	@$(BIN)/bandit --quiet --recursive $(PACKAGES) --configfile pyproject.toml
@@ -175,10 +187,17 @@ build/peers/.installed: $(BIN)/python .ci/requirements-peers.txt
 	@build/peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/requirements-peers.txt
 	@touch $@
 
+<<<<<<< HEAD
 build/site-tools/.installed: .ci/requirements-site.txt
 	@echo "Installing what the documentation is built with (once; about 20 seconds)"
 	@$(PYTHON) -m venv build/site-tools
 	@build/site-tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/requirements-site.txt
+=======
+build/demo/.installed: $(BIN)/python .ci/requirements-demo.txt
+	@echo "Installing what records and draws the demonstration (once; about 10 seconds)"
+	@$(PYTHON) -m venv build/demo
+	@build/demo/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/requirements-demo.txt
+>>>>>>> 6b5252aad96a4c1a72c27792fc9d0dd70f194b15
 	@touch $@
 
 $(VENV)/.dev-setup: $(VENV)/.requirements requirements-dev.txt
