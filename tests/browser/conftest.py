@@ -66,7 +66,8 @@ def dashboards(up: Up) -> Iterator[Dashboards]:
         yield Dashboards(door.split("/open/")[0], door, up.folder, description)
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(START_SECONDS) == 0
+        process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 0
 
 
 def _door(process: subprocess.Popen[str]) -> str:
