@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TOOLS = Path(__file__).parents[2] / "build" / "demo" / "bin"
-COLUMNS, ROWS = 100, 38
+COLUMNS, ROWS = 100, 42
 """As wide as a README shows without making it smaller, by 8 pixels a character."""
-LOWER_ROWS = 13
+LOWER_ROWS = 14
 LONGEST_PAUSE_SECONDS = 2
 """What a viewer waits at most where nothing moves."""
 PATIENCE_SECONDS = 120.0
@@ -93,9 +93,13 @@ class Terminal:
 
     def until(self, pane: str, holds: Callable[[str], bool]) -> None:
         """Wait until a pane shows something. Raises TimeoutError with what it shows."""
+        self.wait(pane, lambda: holds(self.shown(pane)))
+
+    def wait(self, pane: str, holds: Callable[[], bool]) -> None:
+        """Wait until something holds. Raises TimeoutError with what a pane shows."""
         began = time.time()
         time.sleep(LOOK_SECONDS)
-        while not holds(self.shown(pane)):
+        while not holds():
             if time.time() > began + PATIENCE_SECONDS:
                 raise TimeoutError(f"not within {PATIENCE_SECONDS:.0f} s; the terminal shows:\n{self.shown(pane)}")
             time.sleep(LOOK_SECONDS)
