@@ -166,7 +166,7 @@ terraform-check: dev-setup ## Check terraform/ with checkov, and with fmt, valid
 costs: dev-setup ## Compute what a deployment costs, from terraform/prices.yaml and terraform/topology.yaml.
 	@$(BIN)/python -m services.costs
 
-questions: dev-setup ## Write the table of business questions into docs/questions.md, from the headers of their files.
+questions: dev-setup ## Write the business questions into docs/questions.md, from the headers of their files.
 	@$(BIN)/python -m services.insight --write docs/questions.md
 
 costs-table: dev-setup ## Write those costs into docs/deploy.md.

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from services.insight.catalogue import questions
-from services.insight.document import put, table
+from services.insight.document import listed, put
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -12,7 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m services.insight", description=__doc__)
     parser.add_argument("--write", type=Path, metavar="FILE", help="bring the table in this document up to date")
     document = parser.parse_args(arguments).write
-    made = table(questions().values())
+    made = listed(questions().values())
     if document is None:
         print(made, end="")
     else:

@@ -4,23 +4,18 @@ Invariant: made from the headers alone, so that it can be held to them.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from services.insight.catalogue import NONE, Kind, Parameter, Question
 
 MARKS = ("<!-- questions -->", "<!-- /questions -->")
 
 
-def table(questions: Iterable[Question]) -> str:
-    """A line a question: what it asks, how it is read, what can be chosen."""
-    return "\n".join(
-        [
-            "| question | asks | how to read the answer | options |",
-            "| --- | --- | --- | --- |",
-            *(f"| {' | '.join(_cells(question))} |" for question in questions),
-            "",
-        ]
-    )
+def listed(questions: Collection[Question]) -> str:
+    """A table, a line a question, and below it how each answer is read."""
+    rows = (f"| {' | '.join(_cells(question))} |" for question in questions)
+    sections = (line for question in questions for line in _section(question))
+    return "\n".join(["| question | asks | options |", "| --- | --- | --- |", *rows, "", *sections])
 
 
 def put(document: str, made: str) -> str:
@@ -30,10 +25,17 @@ def put(document: str, made: str) -> str:
 
 
 def _cells(question: Question) -> Iterator[str]:
-    yield f"[`{question.name}`](../services/insight/questions/{question.name}.sql)"
+    yield f"[{question.name}](#{question.name})"
     yield question.asks
-    yield f"{question.read} **Counted:** {question.counted} **Not counted:** {question.not_counted}"
     yield "<br>".join(map(_option, question.parameters))
+
+
+def _section(question: Question) -> Iterator[str]:
+    yield f"### {question.name}\n"
+    yield f"{question.asks} [The query](../services/insight/questions/{question.name}.sql).\n"
+    yield f"{question.read}\n"
+    yield f"- **Counted:** {question.counted}"
+    yield f"- **Not counted:** {question.not_counted}\n"
 
 
 def _option(parameter: Parameter) -> str:

@@ -10,7 +10,7 @@ from pg8000.native import Connection
 CURRENCY = "GBP"
 """What the dashboards' filter says until somebody chooses another."""
 SILENT = (
-    "UPDATE sales_order SET agreed_delivery_date = '2031-01-02' WHERE sales_order_id % 40 = 7",
+    "UPDATE sales_order SET agreed_delivery_date = CAST(created_at::date + 12 AS text) WHERE sales_order_id % 40 = 7",
     "UPDATE sales_order SET staff_id = 1 + staff_id % 20 WHERE sales_order_id % 50 = 9",
     "UPDATE purchase_order SET item_code = 'TOTEBAG' WHERE purchase_order_id % 30 = 4",
 )
@@ -59,7 +59,7 @@ def sell(source: Connection) -> None:
     source.run(
         "INSERT INTO sales_order (design_id, staff_id, counterparty_id, units_sold, unit_price, currency_id,"
         " agreed_delivery_date, agreed_payment_date, agreed_delivery_location_id)"
-        " SELECT 1, 1, 1, 12345, 2.50, currency_id, '2031-01-02', '2031-01-02', 1"
+        " SELECT 1, 1, 1, 12345, 2.50, currency_id, CAST(current_date + 9 AS text), CAST(current_date + 9 AS text), 1"
         " FROM currency WHERE currency_code = :code",
         code=CURRENCY,
     )

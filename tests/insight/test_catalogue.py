@@ -7,7 +7,7 @@ import pytest
 
 from services.insight.__main__ import main
 from services.insight.catalogue import FOLDER, Kind, MalformedQuestion, Parameter, Question, parse, questions
-from services.insight.document import table
+from services.insight.document import listed
 from tests.conftest import Server
 from tests.loader.conftest import Star
 
@@ -91,7 +91,7 @@ def test_the_document_lists_every_question_as_it_is() -> None:
     """`make questions` writes it."""
     [shown] = re.findall(r"^<!-- questions -->\n(.*)^<!-- /questions -->", DOCUMENT.read_text(), re.M | re.S)
 
-    assert shown == table(questions().values())
+    assert shown == listed(questions().values())
 
 
 def test_the_document_is_written_between_its_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

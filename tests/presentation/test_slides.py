@@ -58,10 +58,10 @@ def placed(tmp_path: Path, *pictures: str) -> str:
 
 
 def test_the_dashboards_pictures_are_put_where_their_mark_stands(tmp_path: Path) -> None:
-    made = placed(tmp_path, "sales.png", "orders.png", "path.svg")
+    made = placed(tmp_path, "dashboard-pipeline-health.png", "dashboard-sales.png", "dashboard-other.png")
 
-    assert re.findall(r'<img src="../images/(.*)">', made) == ["orders.png", "sales.png"]
-    assert "<!-- dashboards -->" not in made
+    assert re.findall(r'<img src="../images/dashboard-(.*).png">', made) == ["sales", "pipeline-health"]
+    assert "<!-- dashboards" not in made
 
 
 def test_without_pictures_the_slide_says_so(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Which warehouse the dashboards read, as whom, and what is said where that cannot be."""
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from services.local.processes import Process
 from shared.errors import ConfigurationError, Unavailable
 from shared.postgres import Dsn
 from tests.conftest import READER, NewDatabase, open_connection
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -34,6 +38,16 @@ def test_a_warehouse_that_can_be_read_is_opened(owner: str) -> None:
 
     with opened(DashboardOptions(analyst_dsn=reader(owner)), print) as found:
         assert found == Warehouse(Dsn.parse(reader(owner)), "warehouse")
+
+
+def test_the_grants_that_the_documents_show_are_enough(owner: str) -> None:
+    [grants] = re.findall(r"^```sql\n(.*?)^```", (ROOT / "docs" / "dashboards.md").read_text(), re.M | re.S)
+    with open_connection(owner) as connection:
+        connection.run("DROP ROLE IF EXISTS analyst")
+        connection.run(grants.replace("SCHEMA terrific", "SCHEMA warehouse"))
+
+    with opened(DashboardOptions(analyst_dsn=owner.replace("postgres@", "analyst@")), print) as found:
+        assert found.dsn.user == "analyst"
 
 
 def test_a_login_without_a_grant_is_told_which(owner: str) -> None:
@@ -85,8 +99,6 @@ def test_a_running_stack_with_somebody_elses_warehouse_asks_for_a_login(owner: s
 
 
 def describe(folder: Path, *, warehouse_dsn: str, analyst_role: str | None) -> None:
-    import os
-
     me = Process.of("totes up", os.getpid())
     assert me is not None
     nothing: dict[str, Any] = {"buckets": {}, "queues": {}, "dead_letter_queues": {}, "children": ()}
