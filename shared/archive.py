@@ -212,11 +212,15 @@ class Publisher:
 
     def lines(self, batch: ChangeBatch) -> list[bytes]:
         """The rows of a change batch, or its keys, each as one line of COPY text. Raises CorruptObject."""
-        body = self._objects.get(batch.data.object)
-        try:
-            return zlib.decompress(body, _GZIP).splitlines(keepends=True)
-        except zlib.error as exc:
-            raise CorruptObject(f"Expected gzip in {self._bucket}/{batch.data.object.key}, found {exc}.") from exc
+        return lines_of(self._objects.get(batch.data.object), f"{self._bucket}/{batch.data.object.key}")
+
+
+def lines_of(body: bytes, where: str) -> list[bytes]:
+    """The lines of an archive object's bytes, their ends included. Raises CorruptObject, which names `where`."""
+    try:
+        return zlib.decompress(body, _GZIP).splitlines(keepends=True)
+    except zlib.error as exc:
+        raise CorruptObject(f"Expected gzip in {where}, found {exc}.") from exc
 
 
 def archived(objects: ObjectStore, bucket: str, key: str) -> ChangeBatch:

@@ -15,8 +15,7 @@ from contracts.feeds import FEEDS, Feed
 from contracts.messages import Operation, Origin, stored_as
 from contracts.star import Kind
 from services.ops.status import Warehouse, sql
-from services.transform.archive import decompress
-from shared.archive import key_place
+from shared.archive import key_place, keys_at, lines_of
 from shared.bookkeeping import seen_table
 from shared.errors import CorruptObject, PipelineError
 from shared.objects import ObjectStore
@@ -159,14 +158,14 @@ class FlowReader:
             for key in keys_of(feed, load, lines)
         )
 
-    def _lines(self, load: Loaded) -> list[str]:
+    def _lines(self, load: Loaded) -> list[bytes]:
         found = self._objects.find(self._archive, load.object_key)
         try:
-            return [] if found is None else decompress(found.body, load.object_key).decode().splitlines()
+            return [] if found is None else lines_of(found.body, load.object_key)
         except CorruptObject:
             return []
 
-    def _known_before(self, feed: Feed, load: Loaded, lines: Sequence[str]) -> set[int]:
+    def _known_before(self, feed: Feed, load: Loaded, lines: Sequence[bytes]) -> set[int]:
         """Keys whose rows the warehouse held before: a fact's books say so, of a dimension's row its own times do."""
         keys = keys_of(feed, load, lines)
         if load.operation is Operation.DELETED or feed.star is None:
@@ -188,21 +187,20 @@ def minute_of(rows: Iterable[Sequence[Any]]) -> Minute:
     )
 
 
-def keys_of(feed: Feed, load: Loaded, lines: Sequence[str]) -> list[int]:
+def keys_of(feed: Feed, load: Loaded, lines: Sequence[bytes]) -> list[int]:
     """The key of each line of an archived batch; of a deletion there is nothing else in it."""
-    place = 0 if load.operation is Operation.DELETED else key_place(feed, _archived_under(load))
-    return [int(line.split("\t")[place]) for line in lines]
+    return keys_at(lines, 0 if load.operation is Operation.DELETED else key_place(feed, _archived_under(load)))
 
 
-def just_created(feed: Feed, load: Loaded, line: str) -> bool:
+def just_created(feed: Feed, load: Loaded, line: bytes) -> bool:
     """Whether a row says that it was never updated and made about when it was first read.
 
     A dimension keeps no history to ask. A late insert of a longer transaction counts as a change: this is shown, and
     nothing is decided by it.
     """
-    fields = dict(zip(feed.columns_under(_archived_under(load)), line.split("\t"), strict=False))
     if load.since is None:
         return True
+    fields = dict(zip(feed.columns_under(_archived_under(load)), line.decode().split("\t"), strict=False))
     created = datetime.fromisoformat(fields["created_at"]).replace(tzinfo=ZoneInfo(load.time_zone))
     return fields["created_at"] == fields["last_updated"] and created >= load.since - COMMITTED_LATE
 

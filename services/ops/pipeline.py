@@ -6,15 +6,17 @@ Invariant: nothing is decided here, and importing this module connects to nothin
 import time
 from collections.abc import Callable, Mapping
 
+from services.local.description import StackDescription
 from services.local.simulator import Simulator, SimulatorOptions
 from services.local.stack import Stack, StackOptions
 from services.ops import preflight
 from services.ops.flow import Flow, FlowReader
 from services.ops.options import SIMULATE_CHANGES_PER_SECOND, UpOptions
-from services.ops.running import collector_of, flow_of, utc_now, warehouse_of
+from services.ops.running import collector_of, utc_now, warehouse_of
 from services.ops.status import Collector, Status
 from services.ops.summary import Summary, count_source, count_stars, first_row
 from shared.errors import PipelineError, Unavailable
+from shared.objects import ObjectStore
 from shared.postgres import Dsn
 from shared.settings import Settings
 
@@ -52,7 +54,7 @@ class LocalPipeline:
         self._stack = Stack(_stack_options(options), progress)
         self._stack.start(lambda owner_dsn: self._seed(owner_dsn, progress))
         self._collector = collector_of(self._stack.description)
-        self._flow = flow_of(self._stack.description)
+        self._flow = _flow_of(self._stack.description)
 
     def simulation(self) -> Simulator | None:
         """The simulator, where it is to change anything."""
@@ -105,6 +107,16 @@ class LocalPipeline:
         self._simulator = Simulator(owner_dsn, options, now=utc_now, sleep=time.sleep)
         seeded = self._simulator.seed_if_empty()
         progress(f"Seeded totesys with {seeded:,} rows" if seeded else "totesys holds rows: it goes on from there")
+
+
+def _flow_of(description: StackDescription) -> FlowReader:
+    """What reads the rows that a running stack loaded last."""
+    return FlowReader(
+        warehouse_of(description),
+        ObjectStore(description.client("s3")),
+        description.buckets["archive"],
+        running_since=description.running_since,
+    )
 
 
 def _source_rows(dsn: str) -> Mapping[str, int | None]:

@@ -51,8 +51,8 @@ ONE_DECIMAL_BELOW = 10
 CONCERN_LINES = 2
 UNBROKEN = "\xa0"
 """A blank at which no line is broken."""
-FIRST_ARRIVALS = 4
-"""Their heading and three of them: what shows that something flows, wherever there is any room."""
+FIRST_ARRIVALS, MORE_ARRIVALS = 4, 10
+"""Heading and arrivals that show that something flows, wherever there is any room; and before anything that is said."""
 TICK_LABEL_COLUMNS = 20
 T = TypeVar("T")
 _TWO_UNITS = re.compile("([0-9]+) (min|h|d) ([0-9]+) (s|min|h)")
@@ -210,9 +210,9 @@ def _status(view: View, width: int) -> list[Block]:
         Block(3, queues, least=3),
         Block(8, [Text()]),
         Block(4, [_clipped(line, width) for line in _freshness(view, width)], least=2),
-        Block(12, [_clipped(_scale(), width)]),
-        Block(9, [_clipped(Text(f" heartbeat  {says}"), width)]),
-        Block(10, [_clipped(Text(f" simulated  {counts(simulated)}"), width)] if simulated else []),
+        Block(13, [_clipped(_scale(), width)]),
+        Block(10, [_clipped(Text(f" heartbeat  {says}"), width)]),
+        Block(11, [_clipped(Text(f" simulated  {counts(simulated)}"), width)] if simulated else []),
     ]
 
 
@@ -221,8 +221,8 @@ def _arrivals(view: View, width: int) -> list[Block]:
     if not view.flow.arrivals:
         return [Block(8, [Text()]), Block(5, [_clipped(Text(" No row was loaded yet.", style=QUIET), width)])]
     shown = table(ARRIVAL_COLUMNS, view.flow.arrivals, width)
-    first, rest = shown[:FIRST_ARRIVALS], shown[FIRST_ARRIVALS:]
-    return [Block(8, [Text()]), Block(5, first, least=2), Block(11, rest)]
+    first, more, rest = shown[:FIRST_ARRIVALS], shown[FIRST_ARRIVALS:MORE_ARRIVALS], shown[MORE_ARRIVALS:]
+    return [Block(8, [Text()]), Block(5, first, least=2), Block(9, more), Block(12, rest)]
 
 
 def _concerns(view: View, width: int) -> Block:

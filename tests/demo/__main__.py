@@ -8,18 +8,20 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from tests.demo.play import play
-from tests.demo.terminal import TOOLS
+from tests.demo.terminal import TOOLS, Wait
 
 TEMPLATE = Path(__file__).with_name("frame.svg")
 MOST_BYTES = 600_000
 """What a README may weigh without being felt."""
 FRAME_MILLISECONDS = 150
 LAST_FRAME_MILLISECONDS = 4_000
+LONGEST_WAIT_SECONDS = 3.0
+"""What a viewer waits for a program at most; the clocks on the screen tell how long it was."""
 LAST_PAUSE_SECONDS = 1.0
 """Less than the play waits at its end, more than anything between two events of the closing takes."""
 
@@ -33,10 +35,9 @@ def main() -> None:
     wanted.cast.parent.mkdir(parents=True, exist_ok=True)
     cast = wanted.cast.absolute()
     with tempfile.TemporaryDirectory(prefix="totes-demo-") as name:
-        play(Path(name), cast)
-        cast.write_text(
-            "".join(without_end(cast.read_text(encoding="utf-8").splitlines(keepends=True))), encoding="utf-8"
-        )
+        waits = play(Path(name), cast)
+        lines = without_end(cast.read_text(encoding="utf-8").splitlines())
+        cast.write_text("".join(f"{line}\n" for line in hurried(lines, waits)), encoding="utf-8")
         refuse_traces(cast, (name, socket.gethostname(), getpass.getuser(), str(Path.home()), str(Path.cwd())))
     draw(cast, wanted.svg)
     if wanted.svg.stat().st_size > MOST_BYTES:
@@ -57,6 +58,19 @@ def without_end(lines: Sequence[str]) -> Sequence[str]:
     times = [json.loads(line)[0] for line in lines[1:]]
     pauses = [place for place, (one, next_one) in enumerate(pairwise(times)) if next_one - one >= LAST_PAUSE_SECONDS]
     return lines[: pauses[-1] + 2] if pauses else lines
+
+
+def hurried(lines: Sequence[str], waits: Sequence[Wait]) -> Iterator[str]:
+    """The recording with each long wait shown faster, in LONGEST_WAIT_SECONDS; all else keeps its pace."""
+    yield lines[0]
+    began = json.loads(lines[0])["timestamp"]
+    long = [(start - began, end - began) for start, end in waits if end - start > LONGEST_WAIT_SECONDS]
+    for line in lines[1:]:
+        at, *rest = json.loads(line)
+        saved = sum(
+            (min(max(at, start), end) - start) * (1 - LONGEST_WAIT_SECONDS / (end - start)) for start, end in long
+        )
+        yield json.dumps([round(at - saved, 6), *rest], ensure_ascii=False)
 
 
 def refuse_traces(cast: Path, traces: tuple[str, ...]) -> None:

@@ -1,6 +1,7 @@
 """Two terminals, one above the other, in which real programs run: tmux holds them, asciinema records what they show.
 
-Invariant: what is recorded was printed by the programs; only waiting is shortened. Nothing of it runs afterwards.
+Invariant: what is recorded was printed by the programs. Where the play waits for them it remembers from when to when,
+so that waiting can be shown faster, and nothing else. Nothing of it runs afterwards.
 """
 
 import re
@@ -8,13 +9,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 TOOLS = Path(__file__).parents[2] / "build" / "demo" / "bin"
-COLUMNS, ROWS = 100, 38
+COLUMNS, ROWS = 100, 42
 """As wide as a README shows without making it smaller, by 8 pixels a character."""
-LOWER_ROWS = 13
+LOWER_ROWS = 14
 LONGEST_PAUSE_SECONDS = 2
 """What a viewer waits at most where nothing moves."""
 PATIENCE_SECONDS = 120.0
@@ -33,12 +34,17 @@ set -g pane-active-border-style fg=blue
 SHELL = "exec env PS1='\\[\\e[1;32m\\]$\\[\\e[0m\\] ' bash --noprofile --norc"
 
 
+Wait = tuple[float, float]
+
+
 @dataclass(frozen=True)
 class Terminal:
     """A tmux server of its own; panes are named UPPER and LOWER."""
 
     folder: Path
     environment: Mapping[str, str]
+    waits: list[Wait] = field(default_factory=list)
+    """When it was waited for something, in seconds since the epoch."""
 
     def tmux(self, *arguments: str) -> str:
         """Tell the server something; what it answers."""
@@ -87,12 +93,17 @@ class Terminal:
 
     def until(self, pane: str, holds: Callable[[str], bool]) -> None:
         """Wait until a pane shows something. Raises TimeoutError with what it shows."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        self.wait(pane, lambda: holds(self.shown(pane)))
+
+    def wait(self, pane: str, holds: Callable[[], bool]) -> None:
+        """Wait until something holds. Raises TimeoutError with what a pane shows."""
+        began = time.time()
         time.sleep(LOOK_SECONDS)
-        while not holds(self.shown(pane)):
-            if time.monotonic() > deadline:
+        while not holds():
+            if time.time() > began + PATIENCE_SECONDS:
                 raise TimeoutError(f"not within {PATIENCE_SECONDS:.0f} s; the terminal shows:\n{self.shown(pane)}")
             time.sleep(LOOK_SECONDS)
+        self.waits.append((began, time.time()))
 
 
 def ready(shown: str) -> bool:

@@ -36,14 +36,25 @@ def test_a_recording_ends_where_the_play_ends() -> None:
     assert demo.without_end([header, *events]) == [header, *events[:2]]
 
 
+def test_only_long_waits_are_shown_faster_and_everything_keeps_its_order() -> None:
+    header, *events = (
+        json.dumps(each) for each in ({"timestamp": 100}, *([at, "o", "→"] for at in (1, 5, 10, 15, 16, 20)))
+    )
+
+    found = [json.loads(line) for line in demo.hurried([header, *events], [(105.0, 115.0), (116.0, 118.0)])]
+
+    assert found[0] == {"timestamp": 100}
+    assert [event[0] for event in found[1:]] == [1, 5, 6.5, 8, 9, 13]
+
+
 def test_without_its_tools_it_ends_with_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(demo, "TOOLS", tmp_path)
-    with monkeypatch.context() as without_tmux, pytest.raises(SystemExit, match="Expected tmux, .* apt install tmux"):
-        without_tmux.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(SystemExit, match=r"Expected tmux, .* apt install tmux"):
         demo.expect_tools()
 
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/tmux")
-    with pytest.raises(SystemExit, match="Expected asciinema and termtosvg in .*`make demo` installs"):
+    with pytest.raises(SystemExit, match=r"Expected asciinema and termtosvg in .*`make demo` installs"):
         demo.expect_tools()
 
 
@@ -51,7 +62,7 @@ def test_a_recording_that_names_its_machine_is_refused(tmp_path: Path) -> None:
     cast = tmp_path / "demo.cast"
     cast.write_text('[0.1, "o", "/home/somebody"]', encoding="utf-8")
 
-    with pytest.raises(SystemExit, match="Expected nothing of this machine in .*, found somebody"):
+    with pytest.raises(SystemExit, match=r"Expected nothing of this machine in .*, found somebody"):
         demo.refuse_traces(cast, ("elsewhere", "somebody"))
     demo.refuse_traces(cast, ("elsewhere",))
 

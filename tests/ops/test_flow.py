@@ -175,9 +175,9 @@ def test_the_minute_has_the_nearest_rank_of_every_second_of_every_feed_and_of_al
     pipeline: Pipeline, reader: FlowReader
 ) -> None:
     loads = [
-        (feed, 3 + 2 * (n % 5), 100.0 * (n % 11 + 1), NAMED_ROWS + 1 + n % 4)
+        (feed, 3 + 2 * (n % 5), 10.0 * (n * 37 % 101 + 1), NAMED_ROWS + 1 + n % 4)
         for feed in ("design", "staff")
-        for n in range(30)
+        for n in range(100)
     ]
     pipeline.edit("DELETE FROM _load_batch")
     pipeline.edit(
@@ -213,6 +213,31 @@ def test_what_is_captured_and_not_loaded_is_in_flight(pipeline: Pipeline, books:
 
     pipeline.deliver()
     assert in_flight(pipeline, books) == {}
+
+
+@pytest.mark.parametrize(
+    ("page", "complete", "loaded", "expected"),
+    [
+        (3, None, (0, 1, 2), 0),
+        (3, None, (0, 3, 4), 2),
+        (5, 3, (3,), 1),
+        (5, 9, (), 0),
+        (5_000, None, (4_999, 17), 999),
+    ],
+)
+def test_pages_in_flight_are_those_captured_after_the_proof_and_not_loaded(
+    pipeline: Pipeline, books: Warehouse, page: int, complete: int | None, loaded: tuple[int, ...], expected: int
+) -> None:
+    for each in loaded:
+        for origin in ("poll", "repair"):
+            pipeline.edit(
+                f"INSERT INTO _load_batch SELECT '{origin} {each}', '', 'payment', '', 'changed', '{origin}', 1, 1, 1,"
+                f" {each + (origin == 'repair')}, now(), now(), 1, 0, '', now()"
+            )
+    if complete is not None:
+        pipeline.edit(f"INSERT INTO _complete VALUES ('payment', {complete}, NULL, NULL)")
+
+    assert books.in_flight({"payment": page}) == {"payment": expected}
 
 
 def in_flight(pipeline: Pipeline, books: Warehouse) -> dict[str, int]:

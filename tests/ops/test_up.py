@@ -29,6 +29,7 @@ from shared.errors import SourceUnavailable
 from tests.ops.fakes import FakePipeline, FakeSimulation
 
 ROOT = Path(__file__).parents[2]
+OTHER_SCREEN, BACK, HOME = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H"
 
 
 class Clock:
@@ -145,6 +146,41 @@ def test_on_a_terminal_the_picture_is_redrawn_in_place() -> None:
 
     assert "\x1b[" in text_of(console)
     assert "sales_order" in text_of(console)
+
+
+def test_the_live_view_has_a_screen_of_its_own_and_the_summary_stays_behind() -> None:
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, _environ={"TERM": "xterm"})
+
+    run(FakePipeline(), seconds=1, console=console, monotonic=count(0, 0.5).__next__, interruption=asked_later())
+
+    before, _, rest = text_of(console).partition(OTHER_SCREEN)
+    live, _, after = rest.partition(BACK)
+    assert "Up: fake totesys" in before
+    assert "in flight" in live
+    assert "in flight" not in after
+    assert "Drained: everything captured is loaded, quarantined or parked." in after
+
+
+def test_no_picture_scrolls_its_screen_or_erases_it() -> None:
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, _environ={"TERM": "xterm"})
+
+    run(FakePipeline(), seconds=6, console=console, monotonic=count(0, 0.5).__next__, interruption=asked_later())
+
+    pictures = text_of(console).partition(OTHER_SCREEN)[2].partition(BACK)[0].split(HOME)[1:]
+    shown = [picture for picture in pictures if "in flight" in picture]
+    assert len(shown) >= 3
+    assert {picture.count("\n") for picture in shown} == {23}
+    assert "\x1b[2J" not in "".join(shown)
+    assert "\x1b[2K" not in "".join(shown)
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines() -> None:
+    console = Console(file=io.StringIO(), width=200, height=24, force_terminal=True, _environ={"TERM": "dumb"})
+
+    run(FakePipeline(), seconds=3, console=console, monotonic=count(0, 0.5).__next__, interruption=asked_later())
+
+    assert "\x1b" not in text_of(console)
+    assert "captured 120 loaded 120" in text_of(console)
 
 
 def test_what_still_waits_after_the_drain_is_said() -> None:
