@@ -33,8 +33,9 @@ run: requirements ## Run the whole pipeline on the embedded stack for SECONDS=60
 	@$(BIN)/totes up --seconds $(SECONDS)
 	@echo "To keep it running until Ctrl-C: make run SECONDS=0"
 
-# What is compiled is kept for the next worker and process; rewriting every test's asserts takes half of the collection.
-test: export PYTHONDONTWRITEBYTECODE =
+# What is compiled is kept for the next worker and process: rewriting every test's asserts takes half of the collection, and
+# each of the hundreds of commands that `make e2e` starts would compile all of our modules, for half of its time.
+test e2e deployed incident: export PYTHONDONTWRITEBYTECODE =
 
 test: dev-setup ## Run every test that needs nothing beyond the environment, with coverage.
 	@echo "Tests on embedded Postgres and emulated S3 and SQS (about 11 minutes on 2 cores)"
@@ -59,7 +60,7 @@ imports: dev-setup ## Check that the layers import only what they may.
 	@$(BIN)/lint-imports
 
 e2e: dev-setup ## Run the tests that need whole stacks, another server, or Terraform (without it, those skip).
-	@echo "Whole stacks, started, killed and compared with an oracle; Terraform applied to an emulated account (about 13 minutes)"
+	@echo "Whole stacks, started, killed and compared with an oracle; Terraform applied to an emulated account (about 9 minutes)"
 	@$(OFFLINE) $(BIN)/pytest tests/e2e tests -m slow -n 3 --dist loadgroup --no-loadscope-reorder --durations=10 --ignore=tests/soak
 
 deployed: dev-setup ## Of `make e2e` what applies Terraform to an emulated account, alone (about 6 minutes).
