@@ -8,7 +8,7 @@ which is harmless; a poll that dies is resumed from the checkpoint.
 from collections import Counter, deque
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,7 +19,7 @@ from services.poller.census import Census, Keys
 from services.poller.heartbeat import heartbeat_of
 from services.poller.reading import Claim, Memory, Pace, Rules
 from services.poller.uncovered import publish_uncovered
-from shared.archive import Circumstances, Page, Pages, Publisher, deletions
+from shared.archive import Circumstances, Page, Pages, PageSize, Publisher, deletions
 from shared.checkpoint import LEAST_KEY, Checkpoint, CheckpointStore, FeedState, Horizon, Read
 from shared.deletions import too_many
 from shared.errors import CheckpointConflict, ConfigurationError
@@ -92,6 +92,7 @@ class Poller:
         self._memories = {feed.name: Memory() for feed in feeds}
         self._censuses = {feed.name: Census() for feed in feeds}
         self._scans: dict[str, Read] = {}
+        self._polled_from: dict[str, datetime | None] = {}
         self._paces = {feed.name: Pace() for feed in feeds}
         self._untrusted: list[Horizon] = []
         self._listing: Horizon | None = None
@@ -251,10 +252,16 @@ class Poller:
         just_read_whole = base == horizon
         try:
             if just_read_whole or self._read(turn):
+                self._know_polls_since(turn)
                 self._take_census(turn)
         finally:
             ended_at = self._now()
             self._paces[feed.name] = Pace(ended_at, ended_at - started, seen.rows)
+
+    def _know_polls_since(self, scan: _Turn) -> None:
+        """Every poll from here on is known of, unless there were some since the scan's own beginning."""
+        if scan.read.first == scan.horizon and self._polled_from.get(scan.feed.name) is None:
+            self._polled_from[scan.feed.name] = reading.NO_POLL
 
     def _take_census(self, turn: _Turn) -> None:
         """Find the keys that are gone, after a scan that came to its end in this snapshot.
@@ -302,7 +309,7 @@ class Poller:
             turn.feed,
             lambda page: self._publish(turn, page, self._gone_on(turn, page.last_key)),
             held=self._held(turn.feed),
-            page_rows=self._settings.page_rows,
+            size=PageSize(self._settings.page_rows),
             compression_level=self._settings.compression_level,
         )
         asked = self._conditions(turn)
@@ -330,6 +337,18 @@ class Poller:
         return held
 
     def _conditions(self, turn: _Turn) -> Conditions:
+        """What to ask for. A scan leaves out what polls have read since the scan before, if the last saw this snapshot.
+
+        A poll of several turns saw that of its first one: something that it passed by may have changed since.
+        """
+        asked, name = self._asked(turn), turn.feed.name
+        if turn.origin is not Origin.SCAN:
+            self._polled_from[name] = reading.polled_from(self._polled_from.get(name), asked)
+            return asked
+        polled = self._state(turn.feed).polled == turn.horizon
+        return reading.left_by_polls(asked, self._polled_from.get(name)) if polled else asked
+
+    def _asked(self, turn: _Turn) -> Conditions:
         return reading.conditions(
             turn.origin,
             turn.read.base,
@@ -469,6 +488,7 @@ class Poller:
     def _doubt_ids(self) -> None:
         """A crash may have come between: `_meet` sees it in every snapshot, if the source tells when it crashed."""
         self._scans.clear()
+        self._polled_from.clear()
         self._untrusted = []
         self._listing = reading.newest(reading.horizons(self._checkpoint))
         if self._checkpoint.stats_reset is None:
@@ -480,6 +500,7 @@ class Poller:
         A census stays: the scan that follows reads the feed whole, and what a crash took back is gone indeed.
         """
         self._scans.clear()
+        self._polled_from.clear()
         counted = [census.counted for census in self._censuses.values() if census.counted is not None]
         self._untrusted = [*reading.horizons(self._checkpoint), *counted]
         self._listing = reading.newest(self._untrusted)

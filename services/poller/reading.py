@@ -5,7 +5,7 @@ that was not yet read is ever behind the horizon kept. Reading the same rows twi
 """
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
@@ -17,6 +17,8 @@ from shared.totesys.snapshot import Conditions, Snapshot, Transaction, Vitals, g
 
 NO_LOWER_BOUND = datetime(1, 1, 1, tzinfo=UTC)
 """The start of a transaction of which nothing is known: it may have begun at any time."""
+NO_POLL = NO_LOWER_BOUND.replace(tzinfo=None)
+"""From where polls have read since a scan before the first of them: it decides, then the latest."""
 MEMORY_KEYS = 50_000
 """Keys remembered a feed: about 10 MB each, and many times what changes between two scans of totesys."""
 
@@ -122,6 +124,21 @@ def conditions(
     still = open_now if trusted else ()
     earliest = look_back(no_later(base, seen.clock), still, rules.margin) if origin is Origin.POLL else None
     return Conditions(earliest and in_zone(earliest, rules.zone, seen.clock), newer)
+
+
+def polled_from(known: datetime | None, asked: Conditions) -> datetime | None:
+    """From which `last_updated` on polls have read all that became visible, with one more poll that asked so.
+
+    A row became visible between two polls, and the second of them has read it if its time is no earlier than where that
+    one looked back to: so is what is no earlier than the latest of these. A poll without a lower bound has read
+    whatever was new. None where a poll is not known of.
+    """
+    return known if known is None or asked.look_back is None else max(known, asked.look_back)
+
+
+def left_by_polls(asked: Conditions, known: datetime | None) -> Conditions:
+    """A scan's conditions without what polls have read; one that reads a feed whole reads it all."""
+    return asked if asked.oldest_new_id is None else replace(asked, polled_from=known)
 
 
 _ID = "x"

@@ -138,6 +138,7 @@ class Source:
             look_back=asked.look_back and asked.look_back.isoformat(" "),
             oldest_new_id=None if asked.oldest_new_id is None else str(asked.oldest_new_id),
             xmax=str(xmax),
+            polled_from=asked.polled_from and asked.polled_from.isoformat(" "),
         )
         text = sql.copy_rows(feed, self._schema, asked, server_version=self._version)
         return copy_out(self._session, text, sink)

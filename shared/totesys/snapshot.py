@@ -60,10 +60,14 @@ class Vitals:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a read asks of a row beside its key: None leaves the condition out. `look_back` is in the feed's zone."""
+    """What a read asks of a row beside its key: None leaves the condition out. Times are in the feed's zone.
+
+    `polled_from`: rows with this `last_updated` or a later one are left out, because polls have read them.
+    """
 
     look_back: datetime | None = None
     oldest_new_id: int | None = None
+    polled_from: datetime | None = None
 
 
 def expect_same_source(known: SourceIdentity | None, vitals: Vitals) -> None:

@@ -37,7 +37,7 @@ PULSE = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {CLOCK}; {OPEN_TRANSAC
 SET_VALUES = """
 SELECT set_config('totes.after', :after, true), set_config('totes.limit', :limit, true),
        set_config('totes.look_back', :look_back, true), set_config('totes.oldest_new_id', :oldest_new_id, true),
-       set_config('totes.xmax', :xmax, true)
+       set_config('totes.xmax', :xmax, true), set_config('totes.polled_from', :polled_from, true)
 """
 
 
@@ -199,16 +199,18 @@ def _from(feed: Feed, schema: str) -> str:
 def _where(feed: Feed, asked: Conditions) -> list[str]:
     terms = [f"{_key(feed)} > current_setting('totes.after')::bigint"]
     if asked.look_back is not None:
-        # Each table's own condition, not one on the greatest, so that an index on last_updated serves.
-        own = (
-            f"{moved} >= current_setting('totes.look_back')::timestamp"
-            for moved in _each(feed, identifier("last_updated"))
-        )
-        terms.append(f"({' OR '.join(own)})")
+        terms.append(_updated_since(feed, "current_setting('totes.look_back')::timestamp"))
     if asked.oldest_new_id is not None:
         widened = _greatest([_widened(xmin) for xmin in _each(feed, "xmin")])
         terms.append(f"{widened} >= {_once('oldest_new_id')}")
+    if asked.polled_from is not None:
+        terms.append(f"{_updated_since(feed, _once('polled_from', 'timestamp'))} IS NOT TRUE")
     return terms
+
+
+def _updated_since(feed: Feed, moment: str) -> str:
+    """Each table's own condition, not one on the greatest, so that an index on last_updated serves."""
+    return f"({' OR '.join(f'{moved} >= {moment}' for moved in _each(feed, identifier('last_updated')))})"
 
 
 def _widened(xmin: str) -> str:
@@ -217,6 +219,6 @@ def _widened(xmin: str) -> str:
     return f"({xmax} - (({xmax} - {xmin}::text::bigint) & 4294967295))"
 
 
-def _once(name: str) -> str:
+def _once(name: str, kind: str = "bigint") -> str:
     """A setting that is read once a statement, not once a row; no plan depends on its value."""
-    return f"(SELECT current_setting('totes.{name}')::bigint)"
+    return f"(SELECT current_setting('totes.{name}')::{kind})"

@@ -114,8 +114,8 @@ POLLS = (
         (
             Edit(
                 SQL,
-                "{moved} >= current_setting('totes.look_back')",
-                "{moved} > current_setting('totes.look_back')",
+                "{moved} >= {moment}",
+                "{moved} > {moment}",
             ),
         ),
         ("tests/poller/test_between.py::test_a_row_dated_exactly_where_the_reading_begins_is_read",),

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from contracts.feeds import FEEDS
+from contracts.messages import ROW_HASH
 from shared.checkpoint import LEAST_KEY
 from shared.errors import ConfigurationError
 from shared.totesys.session import Source
@@ -453,3 +454,85 @@ def _keys(source: Source) -> list[bytes]:
         xmax = seen.vitals.snapshot.xmax
         source.copy(FEEDS["design"], Conditions(), sink, after=LEAST_KEY, limit=10, xmax=xmax)
     return found
+
+
+class _Reading:
+    """A connection that writes down how many rows of a feed each read gave."""
+
+    def __init__(self, real, read):
+        self._real, self._read = real, read
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def run(self, sql, **arguments):
+        rows = self._real.run(sql, **arguments)
+        if sql.startswith("COPY") and ROW_HASH in sql:
+            self._read.append(self._real.row_count)
+        return rows
+
+
+def test_a_scan_reads_nothing_that_a_poll_has_read(bench: Bench):
+    read = []
+    poller = bench.started("design", wrap=lambda real: _Reading(real, read))
+    read.clear()
+    many(bench)
+    bench.scan_next()
+
+    found = bench.polled(poller)
+
+    assert len(ids(found)) == 95
+    assert read == [95, 0]
+
+
+def test_a_row_that_a_poll_has_just_read_changes_silently_and_is_found_by_the_scan(bench: Bench):
+    design(bench.writer(), 1, at="2022-01-01")
+    poller = bench.started("design", margin_seconds=0.001)
+    bench.run("UPDATE design SET design_name = 'new', last_updated = now()")
+    poller.poll()
+    receive(bench.aws)
+    bench.run("UPDATE design SET design_name = 'silent'")
+    bench.scan_next()
+
+    [batch] = bench.polled(poller)
+
+    assert (batch.data["origin"], batch.rows[0]["design_name"]) == ("scan", "silent")
+
+
+def test_a_row_that_changes_silently_behind_a_first_scan_of_several_turns_is_found_by_the_second(bench: Bench):
+    many(bench, at="2022-01-01")
+    poller, open_long = bench.started("design", page_rows=10, pages_per_turn=2, margin_seconds=0.001), bench.writer()
+    bench.run("UPDATE design SET file_location = '/private'")
+    open_long.run("BEGIN")
+    open_long.run("SELECT now()")
+    poller._source.close()
+    bench.scan_next()
+    poller.poll()
+    bench.run("UPDATE design SET design_name = 'new', last_updated = now() WHERE design_id = 1")
+    poller.poll()
+    bench.run("UPDATE design SET design_name = 'silent' WHERE design_id = 1")
+    bench.polled(poller)
+    open_long.run("COMMIT")
+    bench.scan_next()
+
+    [batch] = bench.polled(poller)
+
+    assert (ids([batch]), batch.rows[0]["design_name"]) == (["1"], "silent")
+
+
+def test_a_row_that_changes_silently_behind_a_poll_of_several_turns_is_found_by_the_scan_in_its_last(bench: Bench):
+    for number in (1, 2):
+        design(bench.writer(), number, at="2022-01-01")
+    poller = bench.started("design", page_rows=1, pages_per_turn=1, margin_seconds=0.001)
+    bench.scan_next()
+    bench.drain(poller)
+    bench.run("UPDATE design SET design_name = 'new', last_updated = now()")
+    poller.poll()
+    first_turn = receive(bench.aws)
+    bench.run("UPDATE design SET design_name = 'silent' WHERE design_id = 1")
+    bench.scan_next()
+
+    found = bench.polled(poller)
+
+    assert ids(first_turn) == ["1"]
+    assert latest(found, "design", "design_id")["1"]["design_name"] == "silent"
