@@ -47,6 +47,7 @@ class Emulator:
     folder: Path
     port: int | None = None
     _child: "subprocess.Popen[bytes] | None" = field(default=None, init=False, repr=False)
+    _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def endpoint_url(self) -> str:
@@ -59,8 +60,10 @@ class Emulator:
         return self.folder.with_suffix(".log")
 
     def client(self, service: str) -> Any:
-        """A boto3 client of this emulator."""
-        return client(service, self.endpoint_url)
+        """A boto3 client of this emulator, the same each time: to make one takes longer than to call with it."""
+        if service not in self._clients:
+            self._clients[service] = client(service, self.endpoint_url)
+        return self._clients[service]
 
     def start(self) -> None:
         """Start and wait until it answers; one left by a killed run is ended first.
@@ -68,6 +71,7 @@ class Emulator:
         Raises ConfigurationError if the port is taken or the emulator ends with an error.
         """
         self.end_leftover()
+        self._clients.clear()
         self.port = free_port() if self.port is None else expect_free(self.port)
         self._prepare_folder()
         with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:

@@ -49,6 +49,8 @@ LAST_POLL_SECONDS = 15.0
 """How long the poller may take to come round to every feed once more before it is stopped."""
 LEASE_SECONDS = 3.0
 """On one machine nothing is gained by a longer one, and the checkpoint's signs of life come every second."""
+BEGUN = ("poller", "loader")
+"""Functions that import at once. The first changes come before a transform could have imported, and start another."""
 SETTLE_POLLS = 2
 """Polls the reconciler gives a change to be captured; from then on it knows what is in flight."""
 CONFLICTS = 100
@@ -163,7 +165,7 @@ class Stack:
             # Whoever polled before is gone for certain, so that nobody need wait for his lease to end.
             self._move_checkpoint(deployment, {"draining": False, "resting": True})
             self._recover(deployment, databases)
-            for function in ("poller", *self._topology.event_source_mappings):
+            for function in BEGUN:
                 begin(self._emulator, self._topology, function)
             self._description = self._describe(deployment, databases)
             self._started.callback((self._root / FILE).unlink, missing_ok=True)

@@ -88,6 +88,8 @@ class LocalPipeline:
 
     def stop(self) -> None:
         """End the stack, however far it came."""
+        if self._collector is not None:
+            self._collector.close()
         if self._stack is not None:
             self._stack.stop()
 

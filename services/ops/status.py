@@ -351,6 +351,10 @@ class Collector:
             notes=tuple(dict.fromkeys(notes)),
         )
 
+    def close(self) -> None:
+        """End the session in the warehouse; the next status opens another."""
+        self._places.warehouse.close()
+
     def _feeds(self, checkpoint: Checkpoint, now: datetime, notes: list[str]) -> dict[str, FeedStatus]:
         nothing_proven: dict[str, datetime] = {}
         no_rows: dict[str, int] = {}

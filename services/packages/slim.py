@@ -7,6 +7,7 @@ import ast
 import gc
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from threading import Lock
 
 from shared.errors import ConfigurationError
 
@@ -24,6 +25,9 @@ INSTALLATION = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 """Told by who installed and where, and listing files that are left out; licences and METADATA beside them stay."""
 SDK = ("boto3", "botocore")
 """Their folder `data` has a folder for each AWS service, of which a function calls a few."""
+
+
+_PARSING = Lock()
 
 
 def kept(name: str, aws_services: Iterable[str]) -> bool:
@@ -73,15 +77,17 @@ def _calls(path: Path) -> Iterator[ast.Call]:
 
 
 def _parsed(text: str) -> ast.Module:
-    """`ast.parse` while nothing is collected.
+    """`ast.parse`, one at a time and while nothing is collected.
 
-    Before 3.11.8 Python counts the depth of a parse for the whole interpreter, and one that is interrupted by a
-    finaliser which parses too ends in a SystemError (python/cpython issue 106905).
+    Before 3.11.8 Python counts the depth of a parse for the whole interpreter, and one that is interrupted by another
+    ends in a SystemError (python/cpython issue 106905). A collection interrupts: it calls finalisers and callbacks,
+    which may parse themselves or let another thread go on, and two platforms are built by two threads.
     """
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return ast.parse(text)
-    finally:
-        if collecting:
-            gc.enable()
+    with _PARSING:
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return ast.parse(text)
+        finally:
+            if collecting:
+                gc.enable()

@@ -9,7 +9,7 @@ import pytest
 from contracts.star import STAR_TABLES
 from tests.e2e.command import clean, processes_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fresh clone")]
 ROOT = Path(__file__).parents[2]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import open_connection
 from tests.e2e.command import totes
-from tests.e2e.test_embedded import QUIET, Stack, running
+from tests.e2e.stack import Stack
 from tests.ops.rebuild.fingerprint import Fingerprints, fingerprints
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("embedded")]
@@ -18,17 +18,17 @@ PATIENCE_SECONDS = 180.0
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that has seen changes of every kind and whose source is gone."""
-    with running(tmp_path_factory.mktemp("rebuilt"), *QUIET, "--orders", "200") as found:
-        found.until_equal()
-        change(found)
-        found.until_equal()
-        totes("reconcile", folder=found.up.folder)
-        found.until_equal()
-        stop_source(found)
-        found.up.until("the queues to be empty", lambda: not waiting(found))
-        yield found
+def stack(quiet: Stack) -> Iterator[Stack]:
+    """The quiet stack, when it has seen changes of every kind and its source is gone; it ends here."""
+    quiet.until_equal()
+    change(quiet)
+    quiet.until_equal()
+    totes("reconcile", folder=quiet.up.folder)
+    quiet.until_equal()
+    stop_source(quiet)
+    quiet.up.until("the queues to be empty", lambda: not waiting(quiet))
+    yield quiet
+    assert quiet.up.interrupt() == 0
 
 
 def change(stack: Stack) -> None:

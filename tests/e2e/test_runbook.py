@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.e2e.command import totes
-from tests.e2e.test_embedded import QUIET, Stack, running
+from tests.e2e.stack import QUIET, Stack, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("runbook")]
 RUNBOOK = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -68,17 +68,13 @@ def _make_trouble(stack: Stack) -> None:
         )
     url = stack.description["queues"]["changes"]
     stack.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps({"hello": "world"}))
-    stack.up.until("a message to be parked", lambda: _parked(stack) == 1)
-    stack.up.until("a row in quarantine", lambda: stack.up.status()["feeds"]["sales_order"]["rows_quarantined"] > 0)
+    stack.up.until("a message to be parked", lambda: stack.up.parked() == 1)
+    stack.up.until("a row in quarantine", lambda: stack.up.feeds()["sales_order"].rows_quarantined > 0)
     with stack.source() as source:
         source.run(
             "UPDATE sales_order SET agreed_delivery_date = '2031-01-31', last_updated = now() "
             "WHERE agreed_delivery_date = 'soon'"
         )
-
-
-def _parked(stack: Stack) -> int:
-    return sum(queue["parked"] for queue in stack.up.status()["queues"].values())
 
 
 def _parked_id(stack: Stack) -> str:

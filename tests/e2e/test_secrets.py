@@ -66,7 +66,7 @@ def test_no_password_and_no_account_number_is_in_anything_that_a_run_writes(
         up.until("three payments in quarantine", lambda: _quarantined(up) == 3)
         with open_connection(source.dsn("totesys")) as connection:
             connection.run("UPDATE payment SET company_ac_number = 1987654000000 + payment_id, last_updated = now()")
-        up.until("a whole batch to be parked", lambda: _parked(up) > 0)
+        up.until("a whole batch to be parked", lambda: up.parked() > 0)
         said = _everything_asked(tmp_path)
         loaded = _everything_in(warehouse.dsn("warehouse"))
         objects = list(_objects(up))
@@ -148,9 +148,5 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _quarantined(up: Up) -> int:
-    feeds = up.status().get("feeds", {})
-    return int(feeds["payment"]["rows_quarantined"]) if feeds else 0
-
-
-def _parked(up: Up) -> int:
-    return sum(queue["parked"] for queue in up.status().get("queues", {}).values())
+    feeds = up.feeds()
+    return feeds["payment"].rows_quarantined if feeds else 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import TOTES, clean
-from tests.e2e.test_embedded import QUIET, Stack, running
+from tests.e2e.stack import QUIET, Stack, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("walkthrough")]
 ROOT = Path(__file__).parents[2]

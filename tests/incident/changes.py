@@ -50,8 +50,8 @@ class Checkout:
 
     @classmethod
     def copy(cls, folder: Path) -> "Checkout":
-        for package in PACKAGES:
-            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        for package in PACKAGES:  # with its bytecode, which holds for a copy of the same time
+            shutil.copytree(ROOT / package, folder / package)
         return cls(folder)
 
     def tighten(self) -> None:

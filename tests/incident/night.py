@@ -49,8 +49,8 @@ def play(folder: Path) -> Evidence:
         truncated = _truncate_an_object(stage)
         stage.client("sqs").send_message(QueueUrl=stage.description["queues"]["changes"], MessageBody=MALFORMED)
         _change_a_type(stage)
-        stage.until("two messages to be parked", lambda: _parked(stage) == 2)
-        stage.until("the feed to be stopped", lambda: bool(stage.status()["feeds"]["purchase_order"]["stopped"]))
+        stage.until("two messages to be parked", lambda: stage.status().parked == 2)
+        stage.until("the feed to be stopped", lambda: bool(stage.status().feeds["purchase_order"].stopped))
         before = _loaded(stage, first)
         terminal.type("What is wrong?", "status")
         listed = terminal.asked("dlq", "list")
@@ -63,7 +63,7 @@ def play(folder: Path) -> Evidence:
     terminal.checkout.mend()
     terminal.note("The contract is mended, and the functions are deployed again (here: `totes up`).", "")
     with up(terminal) as stage:
-        stage.until("the feed to be read again", lambda: not stage.status()["feeds"]["purchase_order"]["stopped"])
+        stage.until("the feed to be read again", lambda: not stage.status().feeds["purchase_order"].stopped)
         terminal.type(
             "Nobody can mend a message that is none of ours: archived, then deleted.",
             *("dlq", "purge", "--cause", "malformed_message", "--yes", "--why", WHY),
@@ -94,8 +94,8 @@ def play(folder: Path) -> Evidence:
 
 
 def _settled(stage: Stage) -> bool:
-    feeds = stage.status().get("feeds", {}).values()
-    arrived = [feed["rows_loaded"] >= feed["rows_captured"] > 0 for feed in feeds if feed["star_table"]]
+    feeds = stage.status().feeds.values()
+    arrived = [feed.rows_loaded >= feed.rows_captured > 0 for feed in feeds if feed.star_table]
     return bool(arrived) and all(arrived)
 
 
@@ -161,10 +161,6 @@ def _designs_arrived(stage: Stage) -> bool:
     with stage.warehouse() as warehouse:
         [[rows]] = warehouse.run("SELECT count(*) FROM dim_design WHERE design_name LIKE 'Night %'")
     return bool(rows == 5)
-
-
-def _parked(stage: Stage) -> int:
-    return sum(queue["parked"] for queue in stage.status()["queues"].values())
 
 
 def _id_of(listed: dict[str, list[dict[str, object]]], cause: str) -> str:

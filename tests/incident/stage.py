@@ -17,8 +17,9 @@ from typing import Any
 import boto3
 from pg8000.native import Connection
 
+from services.ops.status import Status
 from tests.conftest import open_connection
-from tests.e2e.command import PATIENCE_SECONDS, clean, pause_after
+from tests.e2e.command import PATIENCE_SECONDS, Look, clean, pause_after
 from tests.incident.changes import Checkout
 
 ENTRY = "from services.ops.cli import main; main()"
@@ -85,6 +86,7 @@ class Stage:
     terminal: Terminal
     process: "subprocess.Popen[bytes]"
     log: Path
+    look: Look
 
     @property
     def description(self) -> dict[str, Any]:
@@ -119,8 +121,10 @@ class Stage:
             time.sleep(pause_after(time.monotonic() - looked))
             looked = time.monotonic()
 
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.terminal.asked("status")
+    def status(self) -> Status:
+        """How it is, for what is waited for; what the night shows is typed."""
+        found = self.look.status()
+        assert found is not None, self.log.read_text()[-4000:]
         return found
 
 
@@ -137,11 +141,13 @@ def up(terminal: Terminal) -> Iterator[Stage]:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         )
-    stage, began = Stage(terminal, process, log), len(log.read_bytes())
+    look = Look(terminal.checkout.folder / ".totes")
+    stage, began = Stage(terminal, process, log, look), len(log.read_bytes())
     try:
         stage.until("the stack to be up", lambda: b"  Up: " in log.read_bytes()[began:])
         yield stage
     finally:
+        look.close()
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:

@@ -1,5 +1,9 @@
 """What is left out of a package, and what of the AWS SDK stays in."""
 
+import gc
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,3 +70,30 @@ def test_a_client_of_a_service_that_is_no_literal_text_is_refused(tmp_path: Path
 
     with pytest.raises(ConfigurationError, match=r"as literal text in handler.py, line 3"):
         called_services([tmp_path / "handler.py"])
+
+
+@pytest.fixture
+def interrupting() -> Iterator[None]:
+    """Collections often, each of which lets another thread go on, as Hypothesis' callback may."""
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(50)
+    gc.callbacks.append(_take_a_while)
+    yield
+    gc.callbacks.remove(_take_a_while)
+    gc.set_threshold(*threshold)
+    sys.setswitchinterval(interval)
+
+
+def _take_a_while(_phase: str, _info: dict[str, int]) -> None:
+    sum(range(50))
+
+
+def test_two_platforms_built_at_once_do_not_disturb_each_other_s_parse(tmp_path: Path, interrupting: None):
+    module = tmp_path / "module.py"
+    module.write_text('def made(session):\n    return [session.client("s3") for _ in range(10)]\n' * 60)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: called_services([module]), range(40)))
+
+    assert found == [{"s3"}] * 40

@@ -29,6 +29,7 @@ ACTIONS = {
 }
 """What an API call needs; a call that is not here fails the test, which then has to say."""
 KEPT_EVENTS = 1_000_000
+LOOK = "before-call.cloudtrail.LookupEvents"
 PAGE = 50
 """What one look at the trail gives at most."""
 
@@ -44,11 +45,14 @@ class RecordingEmulator(Emulator):
         }
 
 
-def calls(trail: Any, functions: Mapping[str, str]) -> dict[str, dict[str, int]]:
-    """Function -> the actions it used -> how often; `functions` tells the deployed name of each."""
+def calls(trail: Any, functions: Mapping[str, str], since: float = 0.0) -> dict[str, dict[str, int]]:
+    """Function -> the actions it used -> how often; `functions` tells the deployed name of each.
+
+    `since`: seconds since 1970. A look at the whole trail reads tens of thousands of events.
+    """
     found: dict[str, dict[str, int]] = {function: {} for function in functions}
     marks = {f"app/{name}": function for function, name in functions.items()}
-    for event in events(trail):
+    for event in events(trail, since):
         told = json.loads(event["CloudTrailEvent"])
         function = next((marks[word] for word in told["userAgent"].split() if word in marks), None)
         if function is not None:
@@ -57,24 +61,23 @@ def calls(trail: Any, functions: Mapping[str, str]) -> dict[str, dict[str, int]]
     return found
 
 
-def events(trail: Any) -> Iterator[Mapping[str, Any]]:
-    """Every recorded event, the newest first, once each.
+def events(trail: Any, since: float = 0.0) -> Iterator[Mapping[str, Any]]:
+    """Every event recorded since then, the newest first, once each.
 
     The trail knows no second page, so each look ends where the last one began. The SDK would send that moment in whole
     seconds, in which there are more events than a look gives; hence it is put into the request as it is.
     """
-    until: dict[str, float] = {}
+    between: dict[str, float] = {"StartTime": since}
 
     def exactly(params: dict[str, Any], **_: Any) -> None:
-        params["body"] = json.dumps({"MaxResults": PAGE, **until}).encode()
+        params["body"] = json.dumps({"MaxResults": PAGE, **between}).encode()
 
-    trail.meta.events.register("before-call.cloudtrail.LookupEvents", exactly)
-    seen: set[str] = set()
-    while True:
-        page = trail.lookup_events()["Events"]
-        fresh = [event for event in page if event["EventId"] not in seen]
-        yield from fresh
-        seen |= {event["EventId"] for event in fresh}
-        if not fresh:
-            return
-        until["EndTime"] = page[-1]["EventTime"].timestamp()
+    trail.meta.events.register(LOOK, exactly)
+    try:
+        seen: set[str] = set()
+        while fresh := [event for event in trail.lookup_events()["Events"] if event["EventId"] not in seen]:
+            yield from fresh
+            seen |= {event["EventId"] for event in fresh}
+            between["EndTime"] = fresh[-1]["EventTime"].timestamp()
+    finally:
+        trail.meta.events.unregister(LOOK, exactly)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from tests.e2e.deployed.terraform import Terraform
 
 ENVIRONMENT = "e2e"
 SCHEMA = "warehouse"
-SIMULATOR = SimulatorOptions(seed=5, orders=150, changes_per_second=10.0)
+SIMULATOR = SimulatorOptions(seed=5, orders=150, changes_per_second=4.0)
 REPOSITORY = "terrific-totes/totes"
 STATE_KEY = f"totes/{ENVIRONMENT}.tfstate"
 PATIENCE_SECONDS = 240
@@ -49,9 +50,9 @@ class Site:
     root: Terraform
     simulator: Simulator
 
-    @property
+    @cached_property
     def stack(self) -> dict[str, Any]:
-        """What the deployment says of itself."""
+        """What the deployment says of itself, asked once: waits look it up many times."""
         return dict(self.root.outputs()["stack"])
 
     def client(self, service: str) -> Any:
@@ -153,7 +154,7 @@ def applied(folder: Path, endpoint_url: str, state: str, packages: Path) -> Terr
         "environment": ENVIRONMENT,
         "region": REGION,
         "packages_dir": str(packages),
-        "poll_interval_seconds": 0.5,
+        "poll_interval_seconds": 1,
         "delete_data": True,
         "alarm_emails": {"critical": ["night@example.com"], "warning": ["day@example.com"], "every": []},
     }

@@ -7,6 +7,7 @@ its alarms ignore dimensions, so that those are looked up in the plan.
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -50,7 +51,7 @@ PREFIX = f"{topology().prefix}-{ENVIRONMENT}"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     expect_terraform()
     local.built()
-    with deployed(tmp_path_factory.mktemp("deployed"), local.FOLDER, print) as found, found.living():
+    with deployed(tmp_path_factory.mktemp("deployed"), local.FOLDER, print) as found:
         yield found
 
 
@@ -73,9 +74,11 @@ def test_every_resource_of_the_plan_is_tagged_and_encrypted(plan: Mapping[str, A
 
 
 def test_every_change_arrives_as_an_oracle_has_it(site: Site) -> None:
-    seconds = site.until("the schedule to wake the poller and every star table to be filled", lambda: _filled(site))
+    with site.living():
+        seconds = site.until("the schedule to wake the poller and every star table to be filled", lambda: _filled(site))
 
     print(f"every star table filled {seconds:.0f} s after the schedule was made")
+    site.until("the star tables to be what the oracle says", lambda: not site.differing())
 
 
 def test_a_stopped_loader_sounds_the_alarm_of_its_backlog_and_a_started_one_clears_it(
@@ -83,7 +86,7 @@ def test_a_stopped_loader_sounds_the_alarm_of_its_backlog_and_a_started_one_clea
 ) -> None:
     backlog = Backlog(site.client("sqs"), site.client("cloudwatch"), site.stack["queues"]["loads"])
     [alarm] = alarms_over(plan, backlog.series)
-    with _inbox(site, "alarms") as every, _inbox(site, "warning") as mail:
+    with site.living(), _inbox(site, "alarms") as every, _inbox(site, "warning") as mail:
         _switch(site, "loader", on=False)
         site.until("a load batch to wait", lambda: backlog.waiting() > 0)
         backlog.repeat(topology().alarms["backlog_grows"].threshold)
@@ -101,7 +104,8 @@ def test_a_stopped_loader_sounds_the_alarm_of_its_backlog_and_a_started_one_clea
 
 
 def test_each_function_did_what_its_role_allows_and_may_do_no_more_than_is_argued(site: Site) -> None:
-    _make_trouble(site)
+    with site.living():
+        _make_trouble(site)
     functions = {name: f"{PREFIX}-{name}" for name in FUNCTIONS}
 
     used = calls(site.client("cloudtrail"), functions)
@@ -163,7 +167,7 @@ def _inbox(site: Site, topic: str) -> Iterator[Inbox]:
 
 def _make_trouble(site: Site) -> None:
     """Whatever makes a function use another of its rights: rows and messages that are wrong, and an outage."""
-    sqs, stack = site.client("sqs"), site.stack
+    sqs, stack, began = site.client("sqs"), site.stack, time.time()
     for url in stack["queues"].values():
         sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"hello": "world"}))
     with site.source() as source:
@@ -177,11 +181,12 @@ def _make_trouble(site: Site) -> None:
     site.warehouse_server.stop()
     site.until("the loader to hand a message back", lambda: "handed back" in site.log())
     site.warehouse_server.start()
-    site.until("reconciler and compactor to have worked", lambda: _scheduled_worked(site), seconds=240)
+    site.until("reconciler and compactor to have worked", lambda: _scheduled_worked(site, began), seconds=240)
 
 
-def _scheduled_worked(site: Site) -> bool:
-    used = calls(site.client("cloudtrail"), {name: f"{PREFIX}-{name}" for name in ("reconciler", "compactor")})
+def _scheduled_worked(site: Site, since: float) -> bool:
+    functions = {name: f"{PREFIX}-{name}" for name in ("reconciler", "compactor")}
+    used = calls(site.client("cloudtrail"), functions, since)
     return "s3:PutObject" in used["reconciler"] and "s3:ListBucket" in used["compactor"]
 
 

@@ -62,6 +62,7 @@ def is_refused(stack: StackDescription, damage: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("bench")
 def test_every_part_measures_and_leaves_nothing_behind(tmp_path: Path) -> None:
     figures, chart, folder = tmp_path / "figures.json", tmp_path / "chart.svg", tmp_path / "bench"
     asked = ["stages", "path", "growth", "idle", "--runs", "1", "--orders", "1000"]
