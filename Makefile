@@ -7,6 +7,10 @@ EXAMPLES ?= 5000
 RUNS ?= 3
 ORDERS ?= 1000000
 PARTS ?=
+WAREHOUSE ?=
+SCHEMA ?=
+PORT ?=
+SUPERSET_PYTHON ?= $(PYTHON)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -18,7 +22,7 @@ OFFLINE := if [ -x ../shared/tools/terraform-offline ]; then eval "$$(../shared/
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
 .PHONY: deployed contracts documents workflows terraform-check costs costs-table
 .PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
-.PHONY: bench bench-peers
+.PHONY: bench bench-peers questions site slides reference demo dashboard dashboard-export browser screenshots
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -34,6 +38,20 @@ run: requirements ## Run the whole pipeline on the embedded stack for SECONDS=60
 	@echo "To keep it running until Ctrl-C: make run SECONDS=0"
 
 # What is compiled is kept for the next worker and process; rewriting every test's asserts takes half of the collection.
+dashboard: requirements build/superset/.installed ## Open dashboards in Superset: WAREHOUSE=postgresql://… SCHEMA=warehouse PORT=8088, else on the embedded stack.
+	@$(if $(WAREHOUSE),TOTES_ANALYST_DSN='$(WAREHOUSE)') $(BIN)/python -m services.insight.superset serve \
+		$(if $(SCHEMA),--schema '$(SCHEMA)') $(if $(PORT),--port $(PORT))
+
+dashboard-export: requirements build/superset/.installed ## Write what was edited in Superset into services/insight/superset/assets.
+	@$(BIN)/python -m services.insight.superset export
+
+browser: dev-setup build/superset/.installed ## Walk every dashboard in headless Chromium and hold its figures to SQL on the source (about 4 minutes).
+	@$(PIP) --requirement .ci/requirements-browser.txt
+	@$(BIN)/pytest -m measured tests/browser -s --no-cov
+
+screenshots: export TOTES_SCREENSHOTS = docs/images
+screenshots: browser ## The same, and write the pictures of docs/dashboards.md.
+
 test: export PYTHONDONTWRITEBYTECODE =
 
 test: dev-setup ## Run every test that needs nothing beyond the environment, with coverage.
@@ -109,8 +127,21 @@ bench-peers: dev-setup build/peers/.installed ## Measure Sling, dlt and COPY bes
 incident: dev-setup ## Play a night of four troubles on a real stack and record it in docs/incident.md (about 2 minutes).
 	@$(BIN)/python -m tests.incident --record docs/incident.md
 
-docs: dev-setup ## Check that every command in README and docs exists and every link leads somewhere.
-	@$(BIN)/pytest tests/docs
+docs: dev-setup site ## Build the site strictly; check that every command in the documents exists and every link leads somewhere.
+	@TOTES_SITE=build/site $(BIN)/pytest tests/docs tests/presentation -m "not slow" -n 2
+
+site: build/site-tools/.installed ## Build the documentation as a site in build/site: open build/site/index.html.
+	@NO_MKDOCS_2_WARNING=1 build/site-tools/bin/mkdocs build --strict
+	@echo "The site is in build/site: open build/site/index.html, no server is needed"
+
+slides: ## Make the client's presentation, build/totes.pdf, from docs/presentation/slides.md (needs npm and chromium).
+	@.ci/slides build/slides build/totes.pdf
+
+reference: dev-setup ## Write the reference pages of commands, settings, metrics and alarms from the code.
+	@$(BIN)/python -m services.ops.reference --write
+
+demo: requirements build/demo/.installed ## Record a minute of a real stack in docs/demo.svg (needs tmux; about 2 minutes).
+	@$(BIN)/python -m tests.demo --cast build/demo/demo.cast --svg docs/demo.svg
 
 security: dev-setup ## Look for insecure code and for known vulnerabilities of the dependencies.
 	@$(BIN)/bandit --quiet --recursive $(PACKAGES) --configfile pyproject.toml
@@ -134,6 +165,9 @@ terraform-check: dev-setup ## Check terraform/ with checkov, and with fmt, valid
 
 costs: dev-setup ## Compute what a deployment costs, from terraform/prices.yaml and terraform/topology.yaml.
 	@$(BIN)/python -m services.costs
+
+questions: dev-setup ## Write the table of business questions into docs/questions.md, from the headers of their files.
+	@$(BIN)/python -m services.insight --write docs/questions.md
 
 costs-table: dev-setup ## Write those costs into docs/deploy.md.
 	@$(BIN)/python -m services.costs --write docs/deploy.md
@@ -160,6 +194,27 @@ build/peers/.installed: $(BIN)/python .ci/requirements-peers.txt
 	@echo "Installing the tools to compare with (once; about a minute)"
 	@$(PYTHON) -m venv build/peers
 	@build/peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/requirements-peers.txt
+	@touch $@
+
+build/site-tools/.installed: .ci/requirements-site.txt
+	@echo "Installing what the documentation is built with (once; about 20 seconds)"
+	@$(PYTHON) -m venv build/site-tools
+	@build/site-tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/requirements-site.txt
+	@touch $@
+
+build/demo/.installed: $(BIN)/python .ci/requirements-demo.txt
+	@echo "Installing what records and draws the demonstration (once; about 10 seconds)"
+	@$(PYTHON) -m venv build/demo
+	@build/demo/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/requirements-demo.txt
+	@touch $@
+
+build/superset/.installed: $(BIN)/python .ci/requirements-superset.txt .ci/constraints-superset.txt
+	@$(SUPERSET_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || \
+		{ echo "Expected Python 3.11 or 3.12 for Superset: choose one with make dashboard SUPERSET_PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing Superset in build/superset (once; about a minute, 850 MB)"
+	@$(SUPERSET_PYTHON) -m venv build/superset
+	@build/superset/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		--constraint .ci/constraints-superset.txt --requirement .ci/requirements-superset.txt
 	@touch $@
 
 $(VENV)/.dev-setup: $(VENV)/.requirements requirements-dev.txt

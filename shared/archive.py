@@ -5,9 +5,11 @@ again from the archive alone. Storing and sending the same page twice gives the 
 """
 
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 
 from isal import isal_zlib
 
@@ -35,6 +37,17 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 igzip (isal) makes what any gzip reads, in a quarter of zlib's time and smaller than zlib's level 1.
 """
+
+
+@dataclass(frozen=True)
+class PageSize:
+    """What a page holds at most: rows, and bytes of their text, unless one row alone is longer.
+
+    A page of 50,000 usual rows stays within the bytes, and one of wide rows within a function's memory.
+    """
+
+    rows: int
+    text_bytes: int = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -73,11 +86,13 @@ class Pages:
         emit: Callable[[Page], None],
         *,
         held: Callable[[Sequence[int], Sequence[int]], Set[int]],
-        page_rows: int,
+        size: PageSize,
         compression_level: int,
         contract: int | None = None,
     ) -> None:
         """Take the feed, what to do with a full page that is not the last, which of some keys need not be sent.
+
+        A page is full where the next row would not fit into its `size`.
 
         `held` is asked about every row that is read, by key and hash, and answers with keys.
 
@@ -86,11 +101,12 @@ class Pages:
         self._key_at = key_place(feed, contract or feed.contract)
         self._emit = emit
         self._held = held
-        self._page_rows = page_rows
+        self._size = size
         self._level = compression_level
         self.rows_read = 0
         self.last_key = LEAST_KEY
         self._rows: list[bytes] = []
+        self._bytes = 0
         self._hashes: dict[int, int] = {}
 
     def writelines(self, rows: Sequence[bytes], /) -> None:
@@ -111,17 +127,28 @@ class Pages:
     def _keep(self, rows: Sequence[bytes], pairs: Sequence[tuple[int, int]]) -> None:
         start = 0
         while start < len(rows):
-            if len(self._rows) == self._page_rows:
+            fitting = self._fitting(rows[start : start + self._size.rows - len(self._rows)])
+            if not fitting:
                 self._emit(self._end_page())
-            end = start + self._page_rows - len(self._rows)
-            self._rows += rows[start:end]
+                continue
+            end = start + len(fitting)
+            self._rows += fitting
+            self._bytes += sum(map(len, fitting))
             self._hashes.update(pairs[start:end])
             start = end
+
+    def _fitting(self, rows: Sequence[bytes]) -> Sequence[bytes]:
+        """The first of them for which the page has room; one row always fits into an empty page."""
+        room = self._size.text_bytes - self._bytes
+        if sum(map(len, rows)) <= room:
+            return rows
+        fitting = bisect_right(list(accumulate(map(len, rows))), room)
+        return rows[: fitting if self._rows else max(1, fitting)]
 
     def _end_page(self) -> Page:
         """A page is compressed as a whole: its bytes do not tell in what pieces its rows came."""
         rows, hashes = self._rows, self._hashes
-        self._rows, self._hashes = [], {}
+        self._rows, self._bytes, self._hashes = [], 0, {}
         return Page(Operation.CHANGED, _compressed(rows, self._level), next(reversed(hashes)), hashes)
 
 

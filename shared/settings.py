@@ -43,9 +43,11 @@ class Settings(BaseModel):
     margin_seconds: Seconds = Field(
         60.0, description="How far a poll reads back beyond what it must, against clocks that step, in seconds."
     )
-    page_rows: Annotated[int, Field(ge=1)] = Field(10_000, description="Rows in one object and one message.")
+    page_rows: Annotated[int, Field(ge=1)] = Field(
+        50_000, description="Rows in one object and one message at most; wide rows make a page of 8 MiB of text."
+    )
     pages_per_turn: Annotated[int, Field(ge=1)] = Field(
-        20, description="Pages one feed may read before the other feeds have their turn."
+        4, description="Full pages one feed may read before the other feeds have their turn."
     )
     scan_interval_seconds: Seconds = Field(1.0, description="Least pause between two scans of a feed, in seconds.")
     scan_share: Annotated[float, Field(gt=0, le=1)] = Field(

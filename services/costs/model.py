@@ -29,7 +29,7 @@ class Assumption:
 ASSUMPTIONS: Mapping[str, Assumption] = {
     "hours_a_month": Assumption(730, "a year's 8,760 over twelve"),
     "rows_a_batch_in_bulk": Assumption(
-        10_000, "a page is full: the first backfill, or a bulk change (page_rows' default)"
+        50_000, "a page is full: the first backfill, or a bulk change (page_rows' default)"
     ),
     "rows_a_batch_in_trickle": Assumption(10, "what one feed gathers in a poll interval on a busy day"),
     "refused_seconds": Assumption(0.2, "an invocation of the poller that finds a live one reads one object and ends"),

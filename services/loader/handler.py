@@ -6,7 +6,7 @@ Invariant: a message is done only after its transaction is committed. A second d
 is done at once. One bad message never costs its neighbours: a group that fails is tried again message by message.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -40,8 +40,10 @@ from shared.settings import Settings
 from shared.telemetry import Logger, emit, logger
 
 APPLICATION_NAME = "totes-loader"
+TRANSACTION_ROWS = 100_000
+"""Of the load batches of one transaction, unless one alone has more: larger ones gain nothing."""
 TRANSACTION_SECONDS = 10.0
-"""Of the largest transaction, ten pages of 10,000 rows, once it has its lock; with the wait for it the reserve."""
+"""Of the largest transaction, once it has its lock; with the wait for it the reserve."""
 _ORDER = {table.table: number for number, table in enumerate(STAR_TABLES)}
 """Dimensions first: fewer inferred members."""
 
@@ -158,11 +160,26 @@ def read_message(delivery: Delivery, feeds: Mapping[str, Feed] = FEEDS) -> Recei
 
 
 def groups(received: Iterable[Received]) -> list[list[Received]]:
-    """One group a star table, dimensions first."""
+    """What is loaded in one transaction each: of one star table, dimensions first, and not too many rows."""
     together: dict[str, list[Received]] = {}
     for item in received:
         together.setdefault(item.table.table, []).append(item)
-    return [together[name] for name in sorted(together, key=_ORDER.__getitem__)]
+    ordered = (together[name] for name in sorted(together, key=_ORDER.__getitem__))
+    return [group for table in ordered for group in _transactions(table)]
+
+
+def _transactions(received: Sequence[Received]) -> Iterator[list[Received]]:
+    """The messages in their order, TRANSACTION_ROWS rows together at the most."""
+    group: list[Received] = []
+    rows = 0
+    for item in received:
+        size = item.batch.data.object.rows
+        if group and rows + size > TRANSACTION_ROWS:
+            yield group
+            group, rows = [], 0
+        group.append(item)
+        rows += size
+    yield group
 
 
 @dataclass(frozen=True)

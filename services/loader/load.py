@@ -18,8 +18,8 @@ from contracts.star import Kind, StarRow
 from services.loader import dimensions, history
 from services.loader.proof import TAKEN, prove, take
 from services.loader.references import MANY_ROWS
-from services.loader.staging import Load, Staged, stage, together
-from services.loader.warehouse import Warehouse
+from services.loader.staging import Load, Staged, stage, stage_table, together
+from services.loader.warehouse import Warehouse, take_lock
 from shared import parquet
 from shared.errors import MalformedMessage
 from shared.objects import ObjectStore
@@ -52,15 +52,30 @@ def load(warehouse: Warehouse, table: type[StarRow], loads: Sequence[Load], *, m
 
     Raises ContractViolation where one of them can never be loaded, WarehouseUnavailable, ConfigurationError.
     """
-    return warehouse.transaction(table, lambda connection: _load(connection, table, loads, many_rows))
+    if sum(load.batch.data.object.rows for load in loads) < many_rows:
+        return warehouse.transaction(table, lambda connection: _load(connection, table, loads, many_rows, None))
+    return warehouse.transaction(
+        table, lambda connection: _load_many(connection, table, loads, many_rows), locked=False
+    )
 
 
-def _load(connection: Connection, table: type[StarRow], loads: Sequence[Load], many_rows: int) -> Report:
+def _load_many(connection: Connection, table: type[StarRow], loads: Sequence[Load], many_rows: int) -> Report:
+    """Stage before the lock is asked for: while one loader merges, the next one stages."""
+    ahead = _stage(connection, table, loads)
+    take_lock(connection, table)
+    return _load(connection, table, loads, many_rows, ahead)
+
+
+def _load(
+    connection: Connection, table: type[StarRow], loads: Sequence[Load], many_rows: int, ahead: Staged | None
+) -> Report:
+    """Under the lock. What was staged `ahead` serves where all of it is to be merged, as is usual."""
     there: dict[str, datetime] = dict(rows_of(connection, _FIND_LOADED, ids=[load.batch.id for load in loads]))
     new, again = sort_out(loads, there)
-    # By page, so that keys mostly lie in the stage in the order in which they are inserted.
-    told = sorted((*new, *again), key=lambda load: load.batch.data.page)
-    staged = together([stage(connection, table, load) for load in told])
+    told = (*new, *again)
+    if ahead and len(told) < len(loads):
+        connection.run(f"TRUNCATE {stage_table(table)}")
+    staged = ahead if ahead and len(told) == len(loads) else _stage(connection, table, told)
     repairs = any(_is_repair(load) for load in told)
     versions = _merge(connection, table, staged, repairs=repairs, many_rows=many_rows) if staged.rows else 0
     _keep(connection, [item.batch for item in new])
@@ -68,6 +83,12 @@ def _load(connection: Connection, table: type[StarRow], loads: Sequence[Load], m
     take(connection, captured - kept)
     prove(connection, kept | captured)
     return Report(tuple(load.batch.id for load in new), tuple(sorted(there)), staged.rows, versions)
+
+
+def _stage(connection: Connection, table: type[StarRow], loads: Sequence[Load]) -> Staged:
+    """By page, so that keys mostly lie in the stage in the order in which they are inserted."""
+    ordered = sorted(loads, key=lambda load: load.batch.data.page)
+    return together([stage(connection, table, load) for load in ordered])
 
 
 def sort_out(loads: Sequence[Load], there: Mapping[str, datetime]) -> tuple[list[Load], list[Load]]:

@@ -1,8 +1,8 @@
 """The loader's session with the warehouse: one transaction at a time, retried where that is safe.
 
-Invariant: work runs in exactly one READ COMMITTED transaction, under its star table's advisory lock, and is either
-committed whole or not at all. Work must be safe to repeat: after a lost connection nobody knows whether the commit
-happened, so it runs again, and finds its load batches already there.
+Invariant: work runs in exactly one READ COMMITTED transaction, under its star table's advisory lock from the first
+look at what others write, and is either committed whole or not at all. Work must be safe to repeat: after a lost
+connection nobody knows whether the commit happened, so it runs again, and finds its load batches already there.
 """
 
 import time
@@ -42,16 +42,17 @@ class Warehouse:
         self._connection: Connection | None = None
         self._staged: set[str] = set()
 
-    def transaction(self, table: type[StarRow] | None, work: Work[T]) -> T:
+    def transaction(self, table: type[StarRow] | None, work: Work[T], *, locked: bool = True) -> T:
         """Do the work in one transaction and commit it; collisions and lost connections are tried again.
 
-        Work on no star table (None) holds no star table's lock and has no stage.
+        Work on no star table (None) holds no star table's lock and has no stage. Work that is not `locked` from the
+        beginning calls `take_lock` itself, after its stage, of which nobody else sees anything.
         Raises WarehouseUnavailable, ConfigurationError, ContractViolation (rows that can never be stored), or what
         the work raises; then nothing is committed, or, after a lost connection, the same work will find it done.
         """
         for attempt in range(TRIES):
             try:
-                return self._once(table, work)
+                return self._once(table, work, locked=locked)
             except (DatabaseError, *_LOST) as exc:
                 if attempt == TRIES - 1 or not _worth_another_try(exc):
                     _explain(exc)
@@ -68,10 +69,10 @@ class Warehouse:
             except (DatabaseError, *_LOST):
                 return
 
-    def _once(self, table: type[StarRow] | None, work: Work[T]) -> T:
+    def _once(self, table: type[StarRow] | None, work: Work[T], *, locked: bool) -> T:
         try:
             connection = self._ready(table)
-            connection.run(_begin(table))
+            connection.run(_begin(table if locked else None))
             done = work(connection)
             connection.run("COMMIT")
             return done
@@ -114,13 +115,20 @@ class Warehouse:
             self.close()
 
 
+def take_lock(connection: Connection, table: type[StarRow]) -> None:
+    """One loader a star table, until the transaction ends; what a later statement sees is of after the lock."""
+    connection.run(_lock(table))
+
+
 def _begin(table: type[StarRow] | None) -> str:
-    """One loader a star table, until the transaction ends; what it sees is of after the lock."""
+    """With the lock of a star table, if there is one, in one round trip."""
     begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
-    if table is None:
-        return begin
+    return begin if table is None else f"{begin}; {_lock(table)}"
+
+
+def _lock(table: type[StarRow]) -> str:
     name = f"concat_ws(' ', 'totes load', current_schema(), {literal(table.table)})"
-    return f"{begin}; SELECT pg_advisory_xact_lock(hashtextextended({name}, 0))"
+    return f"SELECT pg_advisory_xact_lock(hashtextextended({name}, 0))"
 
 
 def _state(exc: BaseException) -> str:

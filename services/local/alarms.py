@@ -103,10 +103,10 @@ def _dimensions(topology: Topology, described: Alarm, resource: str) -> dict[str
 def _cells(topology: Topology, name: str) -> tuple[str, ...]:
     described = topology.alarms[name]
     over, no_data = KINDS[described.over], MISSING[described.missing_data]
-    return (f"`{name}`", over, described.severity, _when(described), no_data, described.runbook)
+    return (f"`{name}`", over, described.severity, when(described), no_data, described.runbook)
 
 
-def _when(described: Alarm) -> str:
+def when(described: Alarm) -> str:
     """Of an hourly function one period is an hour, see Topology.alarm_period_seconds."""
     value = f"{described.threshold:,}" + (" % of the timeout" if described.threshold_of else "")
     least = "at least " if described.over in OF_FUNCTIONS else ""

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from services.ops import cli_bench, cli_compact, cli_doctor, cli_feeds, cli_rebuild, cli_trace
+from services.ops import cli_ask, cli_bench, cli_compact, cli_doctor, cli_feeds, cli_rebuild, cli_trace
 from services.ops.cli_contracts import contracts
 from services.ops.command import (
     INTERRUPTED,
@@ -300,6 +300,7 @@ def reconcile(
     raise typer.Exit(reconciling.exit_code(report))
 
 
+cli_ask.register(app)
 cli_doctor.register(app)
 cli_trace.register(app)
 cli_feeds.register(app)

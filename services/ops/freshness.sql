@@ -5,7 +5,7 @@ WITH batch AS (
     SELECT (extract(epoch FROM loaded_at - since) * 1000)::float8 AS ms, rows
       FROM _load_batch
      WHERE origin IN ('poll', 'scan') AND rows > 0 AND since >= :running_since
-       AND loaded_at >= clock_timestamp() - make_interval(secs => :window_seconds)),
+       AND loaded_at >= statement_timestamp() - make_interval(secs => :window_seconds)),
 ranked AS (
     SELECT ms, sum(rows) OVER (ORDER BY ms) AS upto, sum(rows) OVER () AS total
       FROM batch)

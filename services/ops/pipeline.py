@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from services.local.simulator import Simulator, SimulatorOptions
 from services.local.stack import Stack, StackOptions
 from services.ops import preflight
+from services.ops.flow import Flow, FlowReader
 from services.ops.options import SIMULATE_CHANGES_PER_SECOND, UpOptions
-from services.ops.running import collector_of, utc_now, warehouse_of
+from services.ops.running import collector_of, flow_of, utc_now, warehouse_of
 from services.ops.status import Collector, Status
 from services.ops.summary import Summary, count_source, count_stars, first_row
 from shared.errors import PipelineError, Unavailable
@@ -30,6 +31,7 @@ class LocalPipeline:
         self._options = options
         self._stack: Stack | None = None
         self._collector: Collector | None = None
+        self._flow: FlowReader | None = None
         self._simulator: Simulator | None = None
 
     @property
@@ -50,6 +52,7 @@ class LocalPipeline:
         self._stack = Stack(_stack_options(options), progress)
         self._stack.start(lambda owner_dsn: self._seed(owner_dsn, progress))
         self._collector = collector_of(self._stack.description)
+        self._flow = flow_of(self._stack.description)
 
     def simulation(self) -> Simulator | None:
         """The simulator, where it is to change anything."""
@@ -58,6 +61,10 @@ class LocalPipeline:
     def status(self, window_seconds: float) -> Status:
         """How it is now."""
         return self._running[1].collect(window_seconds)
+
+    def flow(self, batches: int) -> Flow:
+        """What arrived lately."""
+        return Flow() if self._flow is None else self._flow.look(batches)
 
     def drain(self, timeout_seconds: float) -> bool:
         """Wait until nothing waits; whether that was reached."""

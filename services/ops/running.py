@@ -11,6 +11,7 @@ from services.local.description import StackDescription, read_description
 from services.ops.audit import AuditTrail, operator
 from services.ops.command import environment
 from services.ops.deployed import DeployedStack, read_deployed
+from services.ops.flow import FlowReader
 from services.ops.installation import Installation
 from services.ops.options import UpOptions
 from services.ops.status import Collector, Places, Warehouse, WorkQueue
@@ -75,6 +76,16 @@ def collector_of(description: Installation) -> Collector:
         poller_log=description.log_of("poller"),
     )
     return Collector(places, now=utc_now)
+
+
+def flow_of(description: Installation) -> FlowReader:
+    """What reads the rows that a running stack loaded last."""
+    return FlowReader(
+        warehouse_of(description),
+        ObjectStore(description.client("s3")),
+        description.buckets["archive"],
+        running_since=description.running_since,
+    )
 
 
 def warehouse_of(description: Installation) -> Warehouse:

@@ -44,6 +44,8 @@ SILENT_SECONDS = 90.0
 """Longer than the schedule's minute and a slow round of all feeds."""
 HEARTBEAT_LATE_SECONDS = 180.0
 """Three minutes without one: two may be lost to a slow start or a function that is replaced."""
+IN_FLIGHT_AT_MOST = 1_000
+"""Pages of a feed looked up in the books, so that a message parked for weeks does not make each look longer."""
 LOOKED_INTO = 1_000
 """Parked messages of one queue that are looked at for their causes: a second's work, and it shows what prevails."""
 """Folder of the rows that broke their contract, in the processed bucket."""
@@ -81,6 +83,8 @@ class FeedStatus(Part):
     """An operator paused the feed."""
     rows_in_quarantine: int = 0
     """Of the rows that broke their contract, those that were not replayed since."""
+    batches_in_flight: int | None = None
+    """Of the last 1,000 batches captured, those not loaded yet, parked ones too; None: that could not be read."""
     star_table: str | None
     """None: archived only, nothing is ever loaded."""
 
@@ -240,6 +244,11 @@ class Warehouse:
         """As of when each feed is proven to be loaded."""
         return dict(self.read(sql("complete")))
 
+    def in_flight(self, pages: Mapping[str, int]) -> dict[str, int]:
+        """How many of each feed's batches before this page are not loaded yet."""
+        feeds, before = list(pages), list(pages.values())
+        return dict(self.read(sql("in_flight"), feeds=feeds, pages=before, at_most=IN_FLIGHT_AT_MOST))
+
     def loaded(self, batches: Iterable[str]) -> set[str]:
         """Those of the change batches that are loaded."""
         return {row[0] for row in self.read(LOADED_BATCHES, batches=list(batches))}
@@ -350,9 +359,15 @@ class Collector:
         loaded |= _read(self._archived_only, nothing_loaded, notes)
         proven = _read(self._places.warehouse.complete_by_feed, nothing_proven, notes)
         apart = _read(self._open_quarantine.counts, no_rows, notes)
+        pages = {name: checkpoint.feed(name).page for name, feed in FEEDS.items() if feed.star is not None}
+        in_flight = _read(lambda: self._places.warehouse.in_flight(pages), no_rows, notes)
         return {
             name: _feed_status(feed, checkpoint, loaded, now=now).model_copy(
-                update={"complete_as_of": proven.get(name), "rows_in_quarantine": apart.get(name, 0)}
+                update={
+                    "complete_as_of": proven.get(name),
+                    "rows_in_quarantine": apart.get(name, 0),
+                    "batches_in_flight": in_flight.get(name),
+                }
             )
             for name, feed in FEEDS.items()
         }

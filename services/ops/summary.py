@@ -15,7 +15,7 @@ from rich.text import Text
 from contracts.feeds import FEEDS
 from contracts.star import STAR_TABLES, Kind, StarRow
 from services.ops.status import LOCK_TIMEOUT_SECONDS, Status, Warehouse, sql
-from services.ops.view import BAD, GOOD, NOTHING, concerns, counts, duration, facts_grid, freshness_sentence, new_table
+from services.ops.view import BAD, GOOD, NOTHING, counts, duration, facts_grid, freshness_sentence, new_table, sentences
 from shared.errors import SourceUnavailable
 from shared.postgres import Connection, DatabaseError, Dsn, connect, explain, identifier, rows_of
 
@@ -135,7 +135,7 @@ def _facts(summary: Summary) -> dict[str, str]:
 
 
 def _verdict(summary: Summary) -> Iterator[Text]:
-    yield from (Text(f" ! {sentence}", style=BAD) for sentence in concerns(summary.status, counted=False))
+    yield from (Text(f" ! {sentence}", style=BAD) for sentence in sentences(summary.status, counted=False))
     if summary.drained:
         yield Text(" Drained: everything captured is loaded, quarantined or parked.", style=GOOD)
     else:

@@ -17,9 +17,12 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.live import Live
 
+from services.ops.flow import Flow
+from services.ops.rates import Rates
+from services.ops.screen import View, screen
 from services.ops.status import WINDOW_SECONDS, Status
 from services.ops.summary import Summary, render
-from services.ops.view import Moment, clock_of, picture, plain_line
+from services.ops.view import Moment, clock_of, plain_line
 
 DRAIN_SECONDS = 60.0
 """How long the end of a run waits for its queues: many times what a healthy pipeline needs."""
@@ -69,6 +72,9 @@ class Pipeline(Protocol):
 
     def status(self, window_seconds: float) -> Status:
         """How it is now, with the freshness of so many seconds."""
+
+    def flow(self, batches: int) -> Flow:
+        """How fresh the last minute's rows were, and the rows of the last so many batches."""
 
     def drain(self, timeout_seconds: float) -> bool:
         """Wait until nothing waits in the queues; whether that was reached."""
@@ -185,8 +191,8 @@ def run(
         pipeline.start(progress)
         progress(f"Up: {pipeline.headline}")
         interruption.watching()
-        with Driver(pipeline.simulation()) as driver, display(console) as show:
-            pause_seconds = LIVE_EVERY_SECONDS if console.is_terminal else PLAIN_EVERY_SECONDS
+        with Driver(pipeline.simulation()) as driver, display(console, pipeline.flow) as show:
+            pause_seconds = LIVE_EVERY_SECONDS if redraws(console) else PLAIN_EVERY_SECONDS
             watch(pipeline, driver, show, Rhythm(elapsed, interruption.asked, pause_seconds, seconds))
         progress("Draining the queues (Ctrl-C ends without)")
         drained = pipeline.drain(DRAIN_SECONDS)
@@ -213,14 +219,29 @@ def watch(
         rhythm.stopping.wait(max(0.0, min(rhythm.pause_seconds, ends - elapsed())))
 
 
+def redraws(console: Console) -> bool:
+    """Whether it is a terminal that can move its cursor."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 @contextmanager
-def display(console: Console) -> Iterator[Show]:
-    """A picture that is redrawn in place on a terminal, otherwise one line after the other."""
-    if not console.is_terminal:
+def display(console: Console, flow: Callable[[int], Flow]) -> Iterator[Show]:
+    """A picture of the size of the terminal, redrawn in place and gone at the end; else one line after the other.
+
+    On the terminal's other screen each picture overwrites the former one line by line: nothing is erased in between.
+    """
+    if not redraws(console):
         yield lambda moment: console.print(plain_line(moment), highlight=False, soft_wrap=True)
         return
-    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        yield lambda moment: live.update(picture(moment, console.width), refresh=True)
+    rates = Rates()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+
+        def show(moment: Moment) -> None:
+            width, height = console.size
+            paces = rates.add(moment.status, moment.elapsed_seconds or 0.0)
+            live.update(screen(View(moment, flow(height), paces), width, height), refresh=True)
+
+        yield show
 
 
 class Driver:

@@ -39,7 +39,7 @@ class Moment:
 def picture(moment: Moment, width: int) -> RenderableType:
     """The live view, readable from 80 columns."""
     status = moment.status
-    parts: list[RenderableType] = [_headline(moment), Text(), feeds_table(status, wide=width >= WIDE_COLUMNS)]
+    parts: list[RenderableType] = [headline(moment), Text(), feeds_table(status, wide=width >= WIDE_COLUMNS)]
     facts = {
         "freshness": freshness_sentence(status.freshness),
         "heartbeat": f"{heartbeat_words(status.heartbeat)}; {reconciled_words(status.reconciliation, status.at)}",
@@ -47,7 +47,7 @@ def picture(moment: Moment, width: int) -> RenderableType:
     if moment.simulated:
         facts["simulated"] = counts(moment.simulated)
     parts += [Text(), queues_table(status), Text(), facts_grid(facts)]
-    parts += [Text(f" ! {sentence}", style=BAD) for sentence in (*concerns(status), *moment.remarks)]
+    parts += [Text(f" ! {sentence}", style=BAD) for sentence in (*sentences(status), *moment.remarks)]
     return Group(*parts)
 
 
@@ -62,7 +62,7 @@ def plain_line(moment: Moment) -> str:
     ]
     if moment.simulated:
         parts.append(f"simulated {sum(moment.simulated.values()):,}")
-    parts += [f"! {sentence}" for sentence in (*concerns(status, counted=False), *moment.remarks)]
+    parts += [f"! {sentence}" for sentence in (*sentences(status, counted=False), *moment.remarks)]
     clock = "" if moment.elapsed_seconds is None else f"{clock_of(moment.elapsed_seconds)}  "
     return clock + " · ".join(parts)
 
@@ -88,20 +88,41 @@ def queues_table(status: Status) -> Table:
     return table
 
 
-def concerns(status: Status, *, counted: bool = True) -> Iterator[str]:
-    """What needs an operator, a sentence each; `counted` says quarantine and parked messages too."""
+@dataclass(frozen=True)
+class Concern:
+    """What needs an operator, in a sentence, and the command to begin with."""
+
+    sentence: str
+    command: str
+
+
+def concerns(status: Status, *, counted: bool = True) -> Iterator[Concern]:
+    """What needs an operator; `counted` says quarantine and parked messages too."""
     if status.paused:
-        yield "The poller is paused by an operator."
+        yield Concern("The poller is paused by an operator.", "totes resume")
     for name, feed in status.feeds.items():
         if feed.stopped:
-            yield f"Feed {name} is stopped: {feed.stopped}"
+            yield Concern(f"Feed {name} is stopped: {feed.stopped}", "totes doctor")
     if waiting := [name for name, feed in status.feeds.items() if feed.paused]:
-        yield f"Paused by an operator: {', '.join(waiting)}."
+        yield Concern(f"Paused by an operator: {', '.join(waiting)}.", f"totes resume {waiting[0]}")
     if counted and status.rows_in_quarantine:
-        yield f"{status.rows_in_quarantine:,} rows broke their contract and lie in quarantine{_by_feed(status)}."
+        broke = (
+            "1 row broke its contract and lies"
+            if status.rows_in_quarantine == 1
+            else (f"{status.rows_in_quarantine:,} rows broke their contract and lie")
+        )
+        apart = f"{broke} in quarantine{_by_feed(status)}."
+        yield Concern(apart, "totes dlq list")
     if counted and status.parked:
-        yield f"{status.parked:,} messages are parked in dead-letter queues{_by_cause(status)}."
-    yield from status.notes
+        messages = "1 message is" if status.parked == 1 else f"{status.parked:,} messages are"
+        parked = f"{messages} parked in dead-letter queues{_by_cause(status)}."
+        yield Concern(parked, "totes dlq list")
+    yield from (Concern(note, "totes doctor") for note in status.notes)
+
+
+def sentences(status: Status, *, counted: bool = True) -> Iterator[str]:
+    """The concerns without their commands, as a log has them."""
+    return (concern.sentence for concern in concerns(status, counted=counted))
 
 
 def _by_feed(status: Status) -> str:
@@ -176,7 +197,8 @@ def facts_grid(facts: Mapping[str, str]) -> Table:
     return grid
 
 
-def _headline(moment: Moment) -> Text:
+def headline(moment: Moment) -> Text:
+    """How long it runs, and between what."""
     running = "" if moment.elapsed_seconds is None else f"  running {clock_of(moment.elapsed_seconds)}"
     return Text.assemble((" totes", "bold"), running, (f"  {moment.headline}", QUIET))
 
@@ -195,23 +217,23 @@ def _feed_cells(name: str, feed: FeedStatus, *, wide: bool, now: datetime) -> It
     yield f"{feed.rows_captured:,}"
     yield NOTHING if feed.star_table is None else f"{feed.rows_loaded:,}"
     yield _alarming(feed.rows_quarantined)
-    yield NOTHING if feed.as_of is None else _time_of(feed.as_of, now)
-    yield _standing(feed) or duration(feed.lag_seconds)
+    yield NOTHING if feed.as_of is None else time_of(feed.as_of, now)
+    yield standing(feed) or duration(feed.lag_seconds)
     if wide:
-        yield NOTHING if feed.complete_as_of is None else _time_of(feed.complete_as_of, now)
+        yield NOTHING if feed.complete_as_of is None else time_of(feed.complete_as_of, now)
         yield duration(feed.look_back_seconds)
         yield f"{feed.generation}.{feed.revision}"
         yield Text("archive only", style=QUIET) if feed.star_table is None else feed.star_table
 
 
-def _standing(feed: FeedStatus) -> Text | None:
+def standing(feed: FeedStatus) -> Text | None:
     """Why nothing is read of a feed, in a word."""
     if feed.stopped or feed.paused:
         return Text("stopped" if feed.stopped else "paused", style=BAD)
     return None
 
 
-def _time_of(moment: datetime, now: datetime) -> str:
+def time_of(moment: datetime, now: datetime) -> str:
     """The time in UTC, with its date where that is another day's."""
     utc = moment.astimezone(UTC)
     return f"{utc:%H:%M:%S}Z" if utc.date() == now.astimezone(UTC).date() else f"{utc:%m-%d %H:%M}Z"

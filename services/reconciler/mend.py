@@ -3,13 +3,14 @@
 Invariant: a repair is published like any change batch, object first, at the position of the snapshot it was read from.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.feeds import Feed
 from contracts.messages import ChangeBatch, Origin
 from services.reconciler.plan import Decision
-from shared.archive import Circumstances, Page, Pages, Publisher, deletions
+from shared.archive import Circumstances, Page, Pages, PageSize, Publisher, deletions
 from shared.totesys.session import Seen, Source
 
 
@@ -30,7 +31,7 @@ class View:
 def rows_page(
     source: Source, feed: Feed, decisions: Sequence[Decision], compression_level: int
 ) -> tuple[Page | None, set[int]]:
-    """A page of the rows that the open snapshot shows of these keys, and which keys it shows at all.
+    """One page of the rows that the open snapshot shows of these keys, and which keys it shows at all.
 
     A row that the warehouse holds already by now is left out.
     """
@@ -42,7 +43,13 @@ def rows_page(
         return {key for key, row_hash in zip(keys, hashes, strict=True) if _is_held(by_key[key], row_hash)}
 
     kept: list[Page] = []
-    pages = Pages(feed, kept.append, held=held, page_rows=len(by_key), compression_level=compression_level)
+    pages = Pages(
+        feed,
+        kept.append,
+        held=held,
+        size=PageSize(len(by_key), sys.maxsize),
+        compression_level=compression_level,
+    )
     source.copy_keys(feed, list(by_key), pages)
     return pages.rest(), came
 

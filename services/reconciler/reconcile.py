@@ -39,6 +39,8 @@ MOST_DIFFERENCES = 50_000
 """Found before they are mended: about 20 MB, and a repair is not much older than what it repairs."""
 ASKED_AT_ONCE = 10_000
 """Keys looked up in one statement."""
+REPAIRED_AT_ONCE = 10_000
+"""Rows of one repair, which is one page however wide they are."""
 SHOWN = 20
 """Decisions of a feed that a report names one by one."""
 
@@ -295,8 +297,8 @@ class Reconciler:
         live = max(one.progress.live, one.progress.live_so_far + look.tally.theirs)
         mendable, held_back = self._repairs(one, decisions, live, task)
         sent = Totals()
-        for start in range(0, 0 if task.dry_run else len(mendable), self._settings.page_rows):
-            sent += self._repair(one.feed, mendable[start : start + self._settings.page_rows], look.generation)
+        for start in range(0, 0 if task.dry_run else len(mendable), REPAIRED_AT_ONCE):
+            sent += self._repair(one.feed, mendable[start : start + REPAIRED_AT_ONCE], look.generation)
         found = look.totals(decisions, held_back)
         self._tell(one.feed, found, held_back)
         one.totals += found + sent

@@ -5,6 +5,7 @@ loader gives the star row its columns back, or makes it again where it was delet
 under a former contract goes out under it again, and the transform brings it up to today's.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -12,7 +13,7 @@ from itertools import groupby
 from contracts.feeds import Feed
 from contracts.messages import ChangeBatch, Operation, Origin, Position, stored_as
 from services.reconciler.warehouse import Damaged, Warehouse
-from shared.archive import Circumstances, Page, Pages, Publisher, columns_of, key_place, keys_at
+from shared.archive import Circumstances, Page, Pages, PageSize, Publisher, columns_of, key_place, keys_at
 from shared.errors import CorruptObject
 
 
@@ -72,7 +73,7 @@ def _page(archive: Publisher, feed: Feed, batch: ChangeBatch, wanted: set[int], 
         feed,
         kept.append,
         held=lambda _keys, _hashes: set(),
-        page_rows=len(lines),
+        size=PageSize(len(lines), sys.maxsize),
         compression_level=compression_level,
         contract=contract,
     )

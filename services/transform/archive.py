@@ -6,7 +6,6 @@ Format: https://www.postgresql.org/docs/current/sql-copy.html, "Text Format".
 """
 
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from isal import isal_zlib
 
 from contracts.columnar import TextColumn
 from shared.errors import CorruptObject
@@ -23,9 +23,9 @@ Places = npt.NDArray[np.int64]
 """Offsets in a text, one a row."""
 
 MAX_TEXT_BYTES = 32 * 2**20
-"""Of one decompressed object: 20 times a usual page of 10,000 rows, and still within a function's 256 MiB."""
+"""Of one decompressed object: four times the longest page of shared.archive, and still within 256 MiB of a function."""
 _GZIP = 31
-"""zlib's window bits for a gzip wrapper."""
+"""zlib's window bits for a gzip wrapper; igzip (isal) undoes it in a third of zlib's time."""
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 _MEANING = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 _TAB, _NEWLINE, _BACKSLASH, _NULL = b"\t\n\\N"
@@ -97,10 +97,10 @@ def decode(body: bytes, names: Sequence[str], rows: int, where: str) -> dict[str
 
 def decompress(body: bytes, where: str) -> bytes:
     """Undo gzip, at most MAX_TEXT_BYTES of it. Raises CorruptObject."""
-    stream = zlib.decompressobj(_GZIP)
+    stream = isal_zlib.decompressobj(_GZIP)
     try:
         text = stream.decompress(body, MAX_TEXT_BYTES)
-    except zlib.error as exc:
+    except isal_zlib.error as exc:  # type: ignore[misc]  # its stub has an instance for the class
         raise CorruptObject(f"Expected gzip in {where}, found {exc}.") from exc
     if stream.unconsumed_tail:
         raise CorruptObject(f"Expected at most {MAX_TEXT_BYTES} bytes of text in {where}: set a smaller page_rows.")

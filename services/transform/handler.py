@@ -18,7 +18,7 @@ from shared.settings import Settings
 from shared.telemetry import logger
 
 RESERVE_SECONDS = 20.0
-"""A page of 10,000 rows takes one; more where S3 has to be asked again. A third of the function's timeout."""
+"""A page of 50,000 rows takes one; more where S3 has to be asked again. A third of the function's timeout."""
 
 
 def handler(event: Event, context: Context) -> Answer:

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNBOOK = ROOT / "docs" / "operations.md"
 TOTES = Path(sys.executable).parent / "totes"
-GROUPS = ("dlq", "contracts")
+GROUPS = ("ask", "dlq", "contracts")
 """Commands that have commands of their own."""
 
 
@@ -60,14 +61,20 @@ BUILTINS = {"read", "printf", "export", "unset"}
 
 def _make(words: list[str]) -> list[str]:
     """What is wrong with it, as with all of these."""
-    return _said(["make", "--dry-run", *words[1:]])
+    return _said(("make", "--dry-run", *words[1:]))
 
 
 def _totes(words: list[str]) -> list[str]:
     words = [words[0], *words[3:]] if words[1] == "--env" else words
-    answer = subprocess.run([TOTES, *_verbs(words), "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+    answer = _help_of_totes(*_verbs(words))
     options = [word for word in words[1:] if word.startswith("--")]
     return [option for option in options if option not in answer.stdout] + [answer.stderr] * bool(answer.returncode)
+
+
+@cache
+def _help_of_totes(*verbs: str) -> subprocess.CompletedProcess[str]:
+    """The documents show some commands again and again."""
+    return subprocess.run([TOTES, *verbs, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def _terraform(words: list[str]) -> list[str]:
@@ -105,7 +112,8 @@ def _aws(words: list[str]) -> list[str]:
     return [word for word in words[3:] if word.startswith("--") and word not in known]
 
 
-def _said(command: list[str]) -> list[str]:
+@cache
+def _said(command: tuple[str, ...]) -> list[str]:
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return [answer.stderr] * bool(answer.returncode)
 

@@ -363,6 +363,22 @@ def test_a_message_received_before_has_a_transaction_of_its_own(function: Functi
     assert sorted(shared) == [["dim_staff", 1], ["fact_sales_order", 1], ["fact_sales_order", 2]]
 
 
+def test_a_transaction_has_not_too_many_rows_however_many_messages_come_at_once(
+    function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.loader.handler.TRANSACTION_ROWS", 3)
+    several = (
+        changed(FactSalesOrder, [{**SALE, "sales_order_id": 10 * n + key} for key in range(n)], at(1, n))
+        for n in (4, 1, 2, 2)
+    )
+    function.send(*(one.stored() for one in several))
+
+    assert function.deliver() == []
+
+    together = "SELECT array_agg(rows ORDER BY rows) FROM _load_batch GROUP BY xmin::text ORDER BY min(loaded_at)"
+    assert sorted(rows for [rows] in function.star.rows(together)) == [[1, 2], [2], [4]]
+
+
 def test_groups_are_loaded_dimensions_first_and_only_while_there_is_time(function: Function) -> None:
     function.send(sale(1, 10), changed(DimStaff, [STAFF], at(1, 10)).stored(), sale(2, 10))
     time = iter([True, False])

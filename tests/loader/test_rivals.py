@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from contracts.star import DimStaff, FactSalesOrder
+from services.loader.references import MANY_ROWS
 from services.loader.warehouse import Warehouse
 from tests.conftest import open_connection
 from tests.loader.conftest import LOADER, Star, load_all
@@ -78,17 +79,18 @@ class HeldAtCommit:
         return getattr(self._real, name)
 
 
-def test_two_loaders_of_one_fact_at_once_know_of_each_other_and_double_no_version(star: Star) -> None:
+@pytest.mark.parametrize("many_rows", [1, MANY_ROWS], ids=["staged before the lock", "staged under it"])
+def test_two_loaders_of_one_fact_at_once_know_of_each_other_and_double_no_version(star: Star, many_rows: int) -> None:
     load_all(star.warehouse(), changed(FactSalesOrder, [{**SALE, "sales_order_id": 2}], at(1, 5)))  # all its members
     held = HeldAtCommit(open_connection(star.dsn(LOADER)))
     star.opened.append(held)
     first, second = (changed(FactSalesOrder, [SALE], at(1, revision)) for revision in (10, 20))
 
     with ThreadPoolExecutor(2) as loaders:
-        loading = loaders.submit(load_all, Warehouse(lambda: held, star.schema), first)
+        loading = loaders.submit(load_all, Warehouse(lambda: held, star.schema), first, many_rows=many_rows)
         while not held.reached.is_set() and not loading.done():
             pass
-        also = loaders.submit(load_all, star.warehouse(), second)
+        also = loaders.submit(load_all, star.warehouse(), second, many_rows=many_rows)
         wait_until_it_waits(star, also)
         held.go.set()
         reports = [loading.result(), also.result()]
@@ -97,3 +99,22 @@ def test_two_loaders_of_one_fact_at_once_know_of_each_other_and_double_no_versio
     assert star.rows("SELECT _revision FROM fact_sales_order WHERE sales_order_id = 1") == [[10]]
     assert star.rows("SELECT revision FROM _seen_sales_order WHERE key = 1 ORDER BY 1") == [[10], [20]]
     assert star.pauses == []  # who waited saw what was committed meanwhile, so nothing had to be tried again
+
+
+def test_what_another_loader_brought_while_the_stage_was_filled_is_not_merged_again(star: Star) -> None:
+    held = HeldAtCommit(open_connection(star.dsn(LOADER)))
+    star.opened.append(held)
+    both, mine = (changed(FactSalesOrder, [{**SALE, "sales_order_id": key}], at(1, 10 * key)) for key in (1, 2))
+
+    with ThreadPoolExecutor(2) as loaders:
+        rival = loaders.submit(load_all, Warehouse(lambda: held, star.schema), both, many_rows=1)
+        while not held.reached.is_set() and not rival.done():
+            pass
+        loading = loaders.submit(load_all, star.warehouse(), both, mine, many_rows=1)
+        wait_until_it_waits(star, loading)
+        held.go.set()
+        report = loading.result()
+
+    assert (report.loaded, report.already_there) == ((mine.batch.id,), (both.batch.id,))
+    assert report.rows == 1
+    assert star.rows("SELECT sales_record_id, sales_order_id FROM fact_sales_order ORDER BY 1") == [[1, 1], [2, 2]]

@@ -9,5 +9,5 @@ import signal
 from hypothesis import Phase, settings
 
 signal.signal(signal.SIGTERM, signal.default_int_handler)
-settings.register_profile("mutations", phases=[Phase.explicit, Phase.generate], database=None)
+settings.register_profile("mutations", deadline=None, phases=[Phase.explicit, Phase.generate], database=None)
 settings.load_profile("mutations")

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from contracts.feeds import FEEDS
 from contracts.star import STAR_TABLES, Kind
+from services.ops.flow import Flow
 from services.ops.status import FeedStatus, Freshness, QueueStatus, Status
 from services.ops.summary import StarCount, Summary
 from services.ops.up import Interruption, run
@@ -117,6 +118,9 @@ class FakePipeline:
         self.windows.append(window_seconds)
         self._step("status")
         return status_of()
+
+    def flow(self, batches: int) -> Flow:
+        return Flow()
 
     def drain(self, timeout_seconds: float) -> bool:
         self._step("drain")

@@ -10,7 +10,7 @@ from contracts.feeds import FEEDS
 from contracts.star import STAR_TABLES
 from services.ops.status import Freshness, HeartbeatStatus, ParkedCause, Reconciliation
 from services.ops.summary import render
-from services.ops.view import WIDE_COLUMNS, Moment, concerns, duration, picture, plain_line
+from services.ops.view import WIDE_COLUMNS, Moment, duration, picture, plain_line, sentences
 from tests.ops.fakes import NOW, status_of, summary_of
 
 BUSY = status_of(
@@ -76,14 +76,14 @@ def test_parked_messages_are_told_by_their_causes_where_they_were_looked_into() 
     causes = (ParkedCause(queue="changes", cause="malformed_message", count=2),)
     status = status_of(queues={"changes": {"parked": 2}}, parked_causes=causes)
 
-    assert "2 messages are parked in dead-letter queues (changes malformed_message 2)." in list(concerns(status))
+    assert "2 messages are parked in dead-letter queues (changes malformed_message 2)." in list(sentences(status))
 
 
 def test_a_paused_feed_is_said_in_its_line_and_in_a_sentence() -> None:
     status = status_of(feeds={"design": {"paused": True}, "staff": {"paused": True}})
 
     assert line_of("design", lines(picture(Moment(status), 80), 80))[-1] == "paused"
-    assert list(concerns(status)) == ["Paused by an operator: staff, design."]
+    assert list(sentences(status)) == ["Paused by an operator: staff, design."]
 
 
 def test_the_last_heartbeat_and_the_last_reconciliation_stand_on_one_line() -> None:

@@ -7,18 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.feeds import FEEDS
-from shared.archive import Page, Pages
+from shared.archive import Page, Pages, PageSize
 
 FEED = FEEDS["currency"]
 ROWS = [b"%d\tGBP\t2026-01-01 00:00:00\t2026-01-01 00:00:00\t%d\n" % (key, key * -7) for key in range(1, 30)]
 
 
-def paged(pieces: list[list[bytes]], held: frozenset[int], page_rows: int) -> tuple[list[Page], Pages]:
+def paged(pieces: list[list[bytes]], held: frozenset[int], size: PageSize) -> tuple[list[Page], Pages]:
     """The pages of rows that came so, and what made them."""
     found: list[Page] = []
-    pages = Pages(
-        FEED, found.append, held=lambda keys, _: held.intersection(keys), page_rows=page_rows, compression_level=1
-    )
+    pages = Pages(FEED, found.append, held=lambda keys, _: held.intersection(keys), size=size, compression_level=1)
     for piece in pieces:
         pages.writelines(piece)
     rest = pages.rest()
@@ -31,23 +29,34 @@ def cut(rows: list[bytes], at: set[int]) -> list[list[bytes]]:
     return [rows[start:end] for start, end in pairwise(places)]
 
 
+def filled(keys: list[int], size: PageSize) -> list[list[int]]:
+    """The keys of each page, key after key: a new page where the row would be one too many or its text too long."""
+    found: list[list[int]] = []
+    room = 0
+    for key in keys:
+        if not found or len(found[-1]) == size.rows or len(ROWS[key - 1]) > room:
+            found.append([])
+            room = size.text_bytes
+        found[-1].append(key)
+        room -= len(ROWS[key - 1])
+    return found
+
+
 @given(
     count=st.integers(0, len(ROWS)),
     at=st.sets(st.integers(0, len(ROWS))),
     held=st.frozensets(st.integers(1, len(ROWS))),
-    page_rows=st.integers(1, 12),
+    size=st.builds(PageSize, st.integers(1, 12), st.integers(1, 400)),
 )
 def test_pages_are_the_same_in_whatever_pieces_rows_come(
-    count: int, at: set[int], held: frozenset[int], page_rows: int
+    count: int, at: set[int], held: frozenset[int], size: PageSize
 ):
     rows = ROWS[:count]
-    found, pages = paged(cut(rows, {place for place in at if place <= count}), held, page_rows)
+    found, pages = paged(cut(rows, {place for place in at if place <= count}), held, size)
 
-    assert found == paged([[row] for row in rows], held, page_rows)[0]
+    assert found == paged([[row] for row in rows], held, size)[0]
     kept = [key for key in range(1, count + 1) if key not in held]
-    assert [list(page.hashes) for page in found] == [
-        kept[start : start + page_rows] for start in range(0, len(kept), page_rows)
-    ]
+    assert [list(page.hashes) for page in found] == filled(kept, size)
     assert b"".join(gzip.decompress(page.body) for page in found) == b"".join(ROWS[key - 1] for key in kept)
     assert all(page.hashes == {key: key * -7 for key in page.hashes} for page in found)
     assert [page.last_key for page in found] == [list(page.hashes)[-1] for page in found]
@@ -56,7 +65,7 @@ def test_pages_are_the_same_in_whatever_pieces_rows_come(
 
 def test_a_full_page_waits_for_a_row_that_must_be_sent():
     emitted: list[Page] = []
-    pages = Pages(FEED, emitted.append, held=lambda keys, _: {3} & set(keys), page_rows=2, compression_level=1)
+    pages = Pages(FEED, emitted.append, held=lambda keys, _: {3} & set(keys), size=PageSize(2), compression_level=1)
 
     pages.writelines(ROWS[:3])
     assert (emitted, pages.last_key) == ([], 3)

@@ -26,7 +26,7 @@ print(next(line.split()[1] for line in Path("/proc/self/status").read_text().spl
 @pytest.mark.no_cover
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
 def test_the_largest_page_that_is_let_in_stays_below_256_mib(tmp_path):
-    count = 10_000
+    count = 50_000
     batch, body = changed("address", rows("address", count, address_line_1="👜" * (MAX_TEXT_BYTES // count // 4 - 50)))
     (tmp_path / "message").write_text(batch.body())
     (tmp_path / "object").write_bytes(body)

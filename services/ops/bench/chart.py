@@ -1,4 +1,4 @@
-"""The figures of a part as bars, as an SVG that a README shows. Pure.
+"""The figures of a part as bars, as an SVG that a document shows. Pure.
 
 Invariant: it brings its own background, so that it reads alike on a light and on a dark page; no script, no font.
 """
@@ -11,7 +11,7 @@ from services.ops.bench.figures import Figure
 from services.ops.bench.table import number
 
 WIDTH, LEFT, RIGHT = 840, 300, 160
-"""Of the picture, of the names, of the values behind the bars; a README is some 840 pixels wide."""
+"""Of the picture, of the names, of the values behind the bars; a page is some 840 pixels wide."""
 BAR, GAP, HEAD = 18, 10, 42
 OURS, OTHERS, LIMIT = "#1f6f8b", "#c07a3a", "#b9c4ca"
 INK, FAINT, PAPER, FRAME = "#1c2529", "#5b6870", "#ffffff", "#d5dce0"

@@ -1,0 +1,1 @@
+"""Dashboards on the warehouse: Apache Superset, installed beside us and described by files."""
