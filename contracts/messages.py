@@ -67,7 +67,8 @@ SENDERS = {Origin.REPAIR: "/totes/reconciler", Origin.REPLAY: "/totes/operator"}
 class Message(BaseModel):
     """Base of everything that crosses a queue: immutable, closed when written."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # No cold start builds what its function neither reads nor sends.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
     def model_validate_json(cls, json_data: Json, **options: Any) -> Self:
@@ -93,7 +94,7 @@ class Position(Message):
     contract: Annotated[int, Field(ge=1)]
 
 
-class BatchData(Message, defer_build=True):  # as CloudEvent
+class BatchData(Message):
     """What change batch and load batch share: feed, snapshot, and the clocks around it."""
 
     feed: str
@@ -111,14 +112,14 @@ class BatchData(Message, defer_build=True):  # as CloudEvent
     object: ObjectRef
 
 
-class ChangeBatchData(BatchData, defer_build=False):
+class ChangeBatchData(BatchData):
     """Rows (or keys of deleted rows) of one feed from one source snapshot, in the archive."""
 
     columns: tuple[str, ...]
     """The object's columns in their order; the row hash is the last one of a changed batch."""
 
 
-class LoadBatchData(BatchData, defer_build=False):
+class LoadBatchData(BatchData):
     """The star rows made from one change batch, in the processed bucket."""
 
     change_batch: str
@@ -160,7 +161,7 @@ def any_version_of(name: str) -> Any:
     return Field(pattern=f"^urn:totes:{name}:{_VERSION}$")
 
 
-class CloudEvent(Message, defer_build=True):  # its own validator is never used: no cold start pays for it
+class CloudEvent(Message):
     """The envelope's attributes that all messages share."""
 
     version: ClassVar[int] = 1
@@ -236,7 +237,7 @@ class CloudEvent(Message, defer_build=True):  # its own validator is never used:
         return self.model_dump_json()
 
 
-class ChangeBatch(CloudEvent, defer_build=False):
+class ChangeBatch(CloudEvent):
     """Poller, reconciler or operator to transform: `totesys.<feed>.changed.v1` or `totesys.<feed>.deleted.v1`."""
 
     version: ClassVar[int] = 1
@@ -263,7 +264,7 @@ class ChangeBatch(CloudEvent, defer_build=False):
         return self
 
 
-class LoadBatch(CloudEvent, defer_build=False):
+class LoadBatch(CloudEvent):
     """Transform to loader: `totes.<star table>.built.v1`."""
 
     version: ClassVar[int] = 1
@@ -283,7 +284,7 @@ class LoadBatch(CloudEvent, defer_build=False):
         )
 
 
-class Heartbeat(CloudEvent, defer_build=False):
+class Heartbeat(CloudEvent):
     """Poller to transform to loader, about once a minute: a pipeline without changes proves that it lives.
 
     It goes the way of the batches and says what was published before it, so that the loader can tell what is complete.

@@ -6,7 +6,7 @@ which is harmless; a poll that dies is resumed from the checkpoint.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ from shared.deletions import too_many
 from shared.errors import CheckpointConflict, ConfigurationError
 from shared.settings import Settings
 from shared.telemetry import Logger
-from shared.totesys.session import FeedBroken, FeedBusy, Pulse, Seen, Source
+from shared.totesys.session import FeedBroken, FeedBusy, Glimpse, Pulse, Seen, Source
 from shared.totesys.snapshot import Conditions, Vitals, expect_same_source
 
 EXAMINE_SECONDS = 30.0
@@ -93,6 +93,7 @@ class Poller:
         self._censuses = {feed.name: Census() for feed in feeds}
         self._scans: dict[str, Read] = {}
         self._polled_from: dict[str, datetime | None] = {}
+        self._lively: set[str] = set()
         self._paces = {feed.name: Pace() for feed in feeds}
         self._untrusted: list[Horizon] = []
         self._listing: Horizon | None = None
@@ -160,10 +161,13 @@ class Poller:
         self._meet(pulse.vitals)
         horizon = self._look(pulse)
         self._measure_look_back(horizon)
+        moved = [feed for feed in self._order if self._is_polled(feed) and not self._at_rest(feed, horizon)]
+        resting = self._glance([feed for feed in moved if self._may_rest(feed)])
         for _ in range(len(self._order)):
             if self._now() >= until:
                 break
-            self._visit(self._order[0], horizon)
+            if self._order[0] in moved and self._order[0] not in resting:
+                self._visit(self._order[0])
             self._order.rotate(-1)
         self._show_life()
         self._summary.polls += 1
@@ -197,10 +201,13 @@ class Poller:
 
     # -- what a feed's turn does
 
-    def _visit(self, feed: Feed, pulse: Horizon) -> None:
-        """Read the feed if anything can be new; an error that is this feed's alone stops no other."""
+    def _is_polled(self, feed: Feed) -> bool:
         state = self._state(feed)
-        if state.stopped is not None or state.paused or self._at_rest(feed, pulse):
+        return state.stopped is None and not state.paused
+
+    def _visit(self, feed: Feed) -> None:
+        """Read the feed; an error that is this feed's alone stops no other."""
+        if not self._is_polled(feed):
             return
         try:
             self._take_turn(feed)
@@ -224,6 +231,72 @@ class Poller:
             moved["scanned"] = census.counted = pulse
         self._set(feed, state.model_copy(update=moved))
         return True
+
+    def _may_rest(self, feed: Feed) -> bool:
+        """Whether a glance may show that nothing is new; of a feed that keeps changing it would be one more look."""
+        state = self._state(feed)
+        under_way = state.polled is None or state.reading is not None or feed.name in self._scans
+        return not under_way and feed.name not in self._lively
+
+    def _glance(self, feeds: Sequence[Feed]) -> Sequence[Feed]:
+        """Look at many feeds in one snapshot; those of which nothing is new move to it, as after an empty read.
+
+        Any doubt leaves a feed to a turn of its own. So does an error: it is some feed's, and its turn shows whose.
+        """
+        if not feeds:
+            return []
+        try:
+            with self._source.snapshot_of_all(feeds) as seen:
+                any_of_them = next(iter(seen.values()))
+                self._meet(any_of_them.vitals)
+                return self._glance_at(feeds, seen, self._look(any_of_them))
+        except (FeedBusy, FeedBroken):
+            return []
+
+    def _glance_at(self, feeds: Sequence[Feed], seen: Mapping[str, Seen], horizon: Horizon) -> Sequence[Feed]:
+        started = self._now()
+        asked: dict[Feed, Conditions] = {}
+        for feed in feeds:
+            self._weigh(feed, seen[feed.name].rows)
+            conditions = self._to_glance(feed, seen[feed.name], horizon)
+            if conditions is not None:
+                asked[feed] = conditions
+                self._know_poll(feed, conditions)
+        if not asked:
+            return []
+        found = dict(zip(asked, self._source.glance(list(asked), list(asked.values()), xmax=horizon.xmax), strict=True))
+        resting = [feed for feed, glimpse in found.items() if self._shows_nothing_new(feed, glimpse)]
+        for feed in resting:
+            self._lay_to_rest(feed, horizon, seen[feed.name], scanned=found[feed].rows is not None)
+            if found[feed].rows is not None:
+                self._paces[feed.name] = Pace(self._now(), self._now() - started, seen[feed.name].rows)
+        return resting
+
+    def _to_glance(self, feed: Feed, seen: Seen, horizon: Horizon) -> Conditions | None:
+        """What to ask of the feed, as its poll and its scan would."""
+        state, due = self._state(feed), self._scan_is_due(feed)
+        known = self._censuses[feed.name].counted is not None and seen.rows <= reading.GLANCE_ROWS
+        if state.relations != seen.relations or (due and not known):
+            return None
+
+        def ask(origin: Origin, base: Horizon | None) -> Conditions:
+            return self._asked(_Turn(feed, origin, Read(base=base, first=horizon, after=LEAST_KEY), seen, horizon))
+
+        return reading.to_glance(ask(Origin.POLL, state.polled), ask(Origin.SCAN, state.scanned) if due else None)
+
+    def _shows_nothing_new(self, feed: Feed, glimpse: Glimpse) -> bool:
+        agrees = glimpse.rows is None or self._censuses[feed.name].agrees(glimpse.rows)
+        return agrees and not glimpse.met
+
+    def _lay_to_rest(self, feed: Feed, horizon: Horizon, seen: Seen, *, scanned: bool) -> None:
+        """Move the feed as after a poll without rows and, where all of it was looked at, a scan without."""
+        read = Read(base=self._state(feed).polled, first=horizon, after=LEAST_KEY)
+        turns = [_Turn(feed, origin, read, seen, horizon) for origin in (Origin.POLL, *[Origin.SCAN] * scanned)]
+        for turn in turns:
+            self._set(feed, self._ended(turn)(self._state(feed)).model_copy(update=self._position(turn)))
+        if scanned:
+            self._know_polls_since(turns[-1])
+            self._censuses[feed.name].counted = horizon
 
     def _take_turn(self, feed: Feed) -> None:
         """Poll, or go on with a read of many pages; then scan in the same snapshot, if a scan is due."""
@@ -316,6 +389,8 @@ class Poller:
         xmax = turn.horizon.xmax
         self._source.copy(turn.feed, asked, pages, after=turn.read.after, limit=limit, xmax=xmax)
         finished = pages.rows_read < limit
+        if turn.origin is not Origin.SCAN:
+            self._lively = self._lively - {turn.feed.name} | ({turn.feed.name} if pages.rows_read else set())
         after = self._ended(turn) if finished else self._gone_on(turn, pages.last_key)
         rest = pages.rest()
         if rest is None:
@@ -341,12 +416,15 @@ class Poller:
 
         A poll of several turns saw that of its first one: something that it passed by may have changed since.
         """
-        asked, name = self._asked(turn), turn.feed.name
+        asked = self._asked(turn)
         if turn.origin is not Origin.SCAN:
-            self._polled_from[name] = reading.polled_from(self._polled_from.get(name), asked)
+            self._know_poll(turn.feed, asked)
             return asked
         polled = self._state(turn.feed).polled == turn.horizon
-        return reading.left_by_polls(asked, self._polled_from.get(name)) if polled else asked
+        return reading.left_by_polls(asked, self._polled_from.get(turn.feed.name)) if polled else asked
+
+    def _know_poll(self, feed: Feed, asked: Conditions) -> None:
+        self._polled_from[feed.name] = reading.polled_from(self._polled_from.get(feed.name), asked)
 
     def _asked(self, turn: _Turn) -> Conditions:
         return reading.conditions(

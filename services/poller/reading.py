@@ -19,6 +19,8 @@ NO_LOWER_BOUND = datetime(1, 1, 1, tzinfo=UTC)
 """The start of a transaction of which nothing is known: it may have begun at any time."""
 NO_POLL = NO_LOWER_BOUND.replace(tzinfo=None)
 """From where polls have read since a scan before the first of them: it decides, then the latest."""
+GLANCE_ROWS = 10_000
+"""Estimated rows up to which a feed is looked at whole beside others: a few milliseconds, which all of them count."""
 MEMORY_KEYS = 50_000
 """Keys remembered a feed: about 10 MB each, and many times what changes between two scans of totesys."""
 
@@ -251,6 +253,24 @@ def horizons(checkpoint: Checkpoint) -> list[Horizon]:
 def newest(known: Sequence[Horizon]) -> Horizon | None:
     """The latest listing of open transactions. Ids only grow within a generation, a clock may have stepped back."""
     return max(known, key=lambda one: (one.generation, one.xmax, one.clock), default=None)
+
+
+# -- what a glance at many feeds asks and tells
+
+
+def to_glance(polled: Conditions, scanned: Conditions | None) -> Conditions | None:
+    """What shows in one look that neither a poll with these conditions nor a scan with those is needed.
+
+    `scanned`: None where no scan is due; else the feed is looked at whole, for whatever is new to either of the two.
+    None where only a read can tell.
+    """
+    if polled.oldest_new_id is None:
+        return None
+    if scanned is None:
+        return None if polled.look_back is None else polled
+    if scanned.oldest_new_id is None:
+        return None
+    return Conditions(oldest_new_id=min(polled.oldest_new_id, scanned.oldest_new_id))
 
 
 # -- when a scan is due

@@ -6,7 +6,7 @@ any error that is not Postgres's own answer the connection is closed, because it
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,6 +57,22 @@ class Seen(Pulse):
     rows: int
 
 
+@dataclass(frozen=True)
+class Glimpse:
+    """Whether a row of a feed meets the conditions; how many rows it has, where they were counted."""
+
+    met: bool
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Where a table's rows lie, as oid and relfilenode of it and its partitions, and an estimate of their number."""
+
+    relations: tuple[tuple[int, int], ...]
+    rows: int
+
+
 class Source:
     """One session on totesys, opened when first needed and after each loss of it."""
 
@@ -71,7 +87,7 @@ class Source:
         """Take what opens a connection, the schema of the feeds' tables, and the longest waits in seconds."""
         self._connect = connect
         self._schema = schema
-        self._waits = {
+        self._waits: Any = {
             "statement_timeout_seconds": statement_timeout_seconds,
             "lock_timeout_seconds": lock_timeout_seconds,
         }
@@ -111,35 +127,65 @@ class Source:
         Raises FeedBusy where a lock or a statement took too long, FeedBroken where the catalog is not the contract's,
         SourceUnavailable where the source is lost.
         """
+        with self._begun(sql.begin([feed], self._schema, **self._waits), [feed]) as seen:
+            yield seen[feed.name]
+
+    @contextmanager
+    def snapshot_of_all(self, feeds: Sequence[Feed]) -> Iterator[Mapping[str, Seen]]:
+        """Take one snapshot of several feeds, by name, and hold it open; a table that is locked is not waited for.
+
+        Raises as `snapshot` does.
+        """
+        with self._begun(sql.begin(feeds, self._schema, **self._waits, wait=False), feeds) as seen:
+            yield seen
+
+    @contextmanager
+    def _begun(self, begin: str, feeds: Sequence[Feed]) -> Iterator[Mapping[str, Seen]]:
         with self._answering():
             (clock,), (listed,) = self._run(sql.LOOK)
-            self._run(sql.begin(feed, self._schema, **self._waits))
+            self._run(begin)
             vitals = self._run(sql.VITALS)[0]
             still = self._run(sql.OPEN_TRANSACTIONS)[0][0]
-            tables = [sql.qualified(self._schema, table) for table in feed.tables]
-            relations, rows = rows_of(self._session, sql.RELATIONS, tables=tables)[0]
-            yield Seen(
-                clock=_utc(clock),
-                listed=_transactions(listed),
-                vitals=_vitals(vitals),
-                still_listed=_transactions(still),
-                relations=tuple((int(oid), int(node)) for oid, node in relations),
-                rows=int(rows),
-            )
+            held = self._held(feeds)
+            yield {
+                feed.name: Seen(
+                    clock=_utc(clock),
+                    listed=_transactions(listed),
+                    vitals=_vitals(vitals),
+                    still_listed=_transactions(still),
+                    relations=tuple(sorted({one for table in feed.tables for one in held[table].relations})),
+                    rows=sum(held[table].rows for table in feed.tables),
+                )
+                for feed in feeds
+            }
             self._run("COMMIT")
+
+    def _held(self, feeds: Sequence[Feed]) -> dict[str, _Held]:
+        """Where the rows of the feeds' tables lie, by the table's name."""
+        tables = {sql.qualified(self._schema, table): table for feed in feeds for table in feed.tables}
+        found = rows_of(self._session, sql.RELATIONS, tables=list(tables))
+        return {
+            tables[name]: _Held(tuple((int(oid), int(node)) for oid, node in relations), int(rows))
+            for name, relations, rows in found
+        }
+
+    def glance(self, feeds: Sequence[Feed], asked: Sequence[Conditions], *, xmax: int) -> list[Glimpse]:
+        """Look whether any row of each feed meets its conditions, all feeds in one statement of the open snapshot.
+
+        A feed that is asked for no `last_updated` is looked at whole, and its rows are counted (of a joined feed too
+        many where a row has several partners). Each must be asked for transaction ids.
+        """
+        values: dict[str, str | None] = {"xmax": str(xmax)}
+        for place, one in enumerate(asked):
+            values |= {sql.at(name, place): value for name, value in _values(one).items()}
+        rows_of(self._session, sql.set_values(tuple(values)), **values)
+        found = self._run(sql.glance(tuple(feeds), tuple(asked), self._schema))
+        return [Glimpse(bool(met), None if rows is None else int(rows)) for _, met, rows in sorted(found)]
 
     def copy(self, feed: Feed, asked: Conditions, sink: Sink, *, after: int, limit: int, xmax: int) -> int:
         """Stream the feed's rows that meet the conditions, in key order, out of the open snapshot; their number."""
-        rows_of(
-            self._session,
-            sql.SET_VALUES,
-            after=str(after),
-            limit=str(limit),
-            look_back=asked.look_back and asked.look_back.isoformat(" "),
-            oldest_new_id=None if asked.oldest_new_id is None else str(asked.oldest_new_id),
-            xmax=str(xmax),
-            polled_from=asked.polled_from and asked.polled_from.isoformat(" "),
-        )
+        values = {"after": str(after), "limit": str(limit), "xmax": str(xmax), **_values(asked)}
+        rows_of(self._session, sql.set_values(tuple(values)), **values)
         text = sql.copy_rows(feed, self._schema, asked, server_version=self._version)
         return copy_out(self._session, text, sink)
 
@@ -216,6 +262,12 @@ def _transactions(listed: Sequence[dict[str, Any]]) -> tuple[Transaction, ...]:
     return tuple(
         Transaction(one["virtual"], one["prepared"], tuple(one["ids"]), _moment(one["started"])) for one in listed
     )
+
+
+def _values(asked: Conditions) -> dict[str, str | None]:
+    """Conditions as the texts that the SQL reads back."""
+    each = {"look_back": asked.look_back, "oldest_new_id": asked.oldest_new_id, "polled_from": asked.polled_from}
+    return {name: None if value is None else str(value) for name, value in each.items()}
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -5,7 +5,8 @@ Invariant: the text depends on contracts and on which conditions are asked, neve
 `current_setting`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from contracts.feeds import Feed
@@ -34,13 +35,6 @@ LOOK = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {CLOCK}; {OPEN_TRANSACT
 """Step 1 of a poll: first the clock, then the list. READ COMMITTED, so that each statement looks anew."""
 PULSE = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {CLOCK}; {OPEN_TRANSACTIONS}; {VITALS}; COMMIT"
 """Step 1 and a snapshot of nothing in particular, in one round trip."""
-SET_VALUES = """
-SELECT set_config('totes.after', :after, true), set_config('totes.limit', :limit, true),
-       set_config('totes.look_back', :look_back, true), set_config('totes.oldest_new_id', :oldest_new_id, true),
-       set_config('totes.xmax', :xmax, true), set_config('totes.polled_from', :polled_from, true)
-"""
-
-
 SET_KEYS = "SELECT set_config('totes.keys', CAST(:keys AS text), true)"
 SET_RANGE = """
 SELECT set_config('totes.low', :low, true), set_config('totes.high', :high, true),
@@ -54,25 +48,45 @@ def qualified(schema: str, table: str) -> str:
     return f"{identifier(schema)}.{identifier(table)}"
 
 
-def begin(feed: Feed, schema: str, *, statement_timeout_seconds: float, lock_timeout_seconds: float) -> str:
-    """Open the snapshot's transaction and lock the feed's tables; nothing before LOCK may take the snapshot.
+@cache
+def set_values(names: tuple[str, ...]) -> str:
+    """Hand over values of these names, each as text, to statements of this transaction that take no parameters."""
+    return "SELECT " + ", ".join(f"set_config('totes.{name}', :{name}, true)" for name in names)
+
+
+def at(name: str, place: int | None) -> str:
+    """The name of a value: of the one feed's that is read, or of that at a place among many."""
+    return name if place is None else f"{name}_{place}"
+
+
+def begin(
+    feeds: Iterable[Feed],
+    schema: str,
+    *,
+    statement_timeout_seconds: float,
+    lock_timeout_seconds: float,
+    wait: bool = True,
+) -> str:
+    """Open the snapshot's transaction and lock the feeds' tables; nothing before LOCK may take the snapshot.
 
     TRUNCATE and rewriting ALTER TABLE are not MVCC-safe: a snapshot older than they are would see an empty table.
+    `wait`: as long as the time-out says, else not at all.
     """
-    tables = ", ".join(qualified(schema, table) for table in feed.tables)
+    names = dict.fromkeys(table for feed in feeds for table in feed.tables)
+    tables = ", ".join(qualified(schema, table) for table in names)
     return (
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
         "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL extra_float_digits = 1; "
         f"SET LOCAL statement_timeout = {int(statement_timeout_seconds * 1000)}; "
         f"SET LOCAL lock_timeout = {int(lock_timeout_seconds * 1000)}; "
-        f"LOCK TABLE {tables} IN ACCESS SHARE MODE"
+        f"LOCK TABLE {tables} IN ACCESS SHARE MODE{'' if wait else ' NOWAIT'}"
     )
 
 
 def copy_rows(feed: Feed, schema: str, asked: Conditions, *, server_version: int) -> str:
     """COPY of the feed's rows in key order: every column cast to text, then the row hash over exactly these texts."""
     # No value is ever part of this text: names go through `identifier`, values through set_config.
-    where = " AND ".join(_where(feed, asked))
+    where = " AND ".join([f"{_key(feed)} > current_setting('totes.after')::bigint", *_where(feed, asked)])
     return _copy_hashed(feed, schema, where, "LIMIT current_setting('totes.limit')::bigint", server_version)
 
 
@@ -196,15 +210,31 @@ def _from(feed: Feed, schema: str) -> str:
     return f"{own} LEFT JOIN {qualified(schema, join.table)} {_JOINED} ON {on}"
 
 
-def _where(feed: Feed, asked: Conditions) -> list[str]:
-    terms = [f"{_key(feed)} > current_setting('totes.after')::bigint"]
+def glance(feeds: Sequence[Feed], asked: Sequence[Conditions], schema: str) -> str:
+    """Of each feed its place, whether a row meets its conditions, and the number of its rows if all are looked at."""
+    each = enumerate(zip(feeds, asked, strict=True))
+    return " UNION ALL ".join(_glance(feed, one, schema, place) for place, (feed, one) in each)
+
+
+def _glance(feed: Feed, asked: Conditions, schema: str, place: int) -> str:
+    """Every column is named although none is fetched: a feed that cannot be read must fail here as well."""
+    columns = ", ".join(f"{_owner(feed, column)}.{identifier(column)}" for column in feed.columns)
+    where, rows = " AND ".join(_where(feed, asked, place)), _from(feed, schema)
+    if asked.look_back is None:
+        each = f"SELECT {columns}, {where} AS _met FROM {rows}"
+        return f"SELECT {place}, coalesce(bool_or({_ROW}._met), false), count(*) FROM ({each}) {_ROW}"
+    return f"SELECT {place}, EXISTS (SELECT {columns} FROM {rows} WHERE {where}), NULL::bigint"
+
+
+def _where(feed: Feed, asked: Conditions, place: int | None = None) -> list[str]:
+    terms = []
     if asked.look_back is not None:
-        terms.append(_updated_since(feed, "current_setting('totes.look_back')::timestamp"))
+        terms.append(_updated_since(feed, f"current_setting('totes.{at('look_back', place)}')::timestamp"))
     if asked.oldest_new_id is not None:
         widened = _greatest([_widened(xmin) for xmin in _each(feed, "xmin")])
-        terms.append(f"{widened} >= {_once('oldest_new_id')}")
+        terms.append(f"{widened} >= {_once(at('oldest_new_id', place))}")
     if asked.polled_from is not None:
-        terms.append(f"{_updated_since(feed, _once('polled_from', 'timestamp'))} IS NOT TRUE")
+        terms.append(f"{_updated_since(feed, _once(at('polled_from', place), 'timestamp'))} IS NOT TRUE")
     return terms
 
 

@@ -102,8 +102,8 @@ POLLS = (
         (
             Edit(
                 SQL,
-                "{widened} >= {_once('oldest_new_id')}",
-                "{widened} > {_once('oldest_new_id')}",
+                "{widened} >= {_once(at('oldest_new_id', place))}",
+                "{widened} > {_once(at('oldest_new_id', place))}",
             ),
         ),
         (ANY_INTERLEAVING,),
@@ -126,8 +126,8 @@ POLLS = (
         (
             Edit(
                 SQL,
-                """terms.append(f"({' OR '.join(own)})")""",
-                """terms.append(f"({' OR '.join(own)}) AND {_TABLE}.last_updated <= now()")""",
+                "terms = []",
+                'terms = [f"{_TABLE}.last_updated <= now()"] if asked.look_back is not None else []',
             ),
         ),
         (
@@ -158,9 +158,8 @@ POLLS = (
         (
             Edit(
                 SESSION,
-                "            self._run(sql.begin(feed, self._schema, **self._waits))\n",
-                "            still = self._run(sql.OPEN_TRANSACTIONS)[0][0]\n"
-                "            self._run(sql.begin(feed, self._schema, **self._waits))\n",
+                "            self._run(begin)\n",
+                "            still = self._run(sql.OPEN_TRANSACTIONS)[0][0]\n            self._run(begin)\n",
             ),
             Edit(
                 SESSION,
@@ -169,6 +168,39 @@ POLLS = (
             ),
         ),
         (BETWEEN_ANY_TWO,),
+    ),
+    Mutation(
+        "a glance without a count",
+        "Of a feed whose rows only go, none is new: what was deleted stays for ever.",
+        (Edit(POLLER, "        return agrees and not glimpse.met\n", "        return not glimpse.met\n"),),
+        ("tests/poller/test_census.py::test_a_deletion_is_found_by_the_next_scan_and_by_nothing_sooner",),
+    ),
+    Mutation(
+        "a glance from the last poll where a scan is due",
+        "What changed silently before the last poll is older than that: the scan that is due is taken to find nothing.",
+        (
+            Edit(
+                READING,
+                "min(polled.oldest_new_id, scanned.oldest_new_id)",
+                "polled.oldest_new_id",
+            ),
+        ),
+        ("tests/poller/test_poll.py::test_a_silent_update_is_found_by_the_scan_and_by_nothing_sooner",),
+    ),
+    Mutation(
+        "a scan that leaves out what only some polls have read",
+        "A row that changes silently behind a poll of several turns is taken for read.",
+        (
+            Edit(
+                POLLER,
+                "polled = self._state(turn.feed).polled == turn.horizon",
+                "polled = True",
+            ),
+        ),
+        (
+            "tests/poller/test_poll.py::"
+            "test_a_row_that_changes_silently_behind_a_poll_of_several_turns_is_found_by_the_scan_in_its_last",
+        ),
     ),
     Mutation(
         "invisible in the previous snapshot for the xmin rule",
@@ -181,9 +213,9 @@ POLLS = (
             ),
             Edit(
                 SQL,
-                "{widened} >= {_once('oldest_new_id')}",
+                "{widened} >= {_once(at('oldest_new_id', place))}",
                 "NOT pg_visible_in_snapshot({widened}::text::xid8, "
-                "current_setting('totes.oldest_new_id')::pg_snapshot)",
+                "current_setting('totes.{at('oldest_new_id', place)}')::pg_snapshot)",
             ),
         ),
         ("tests/poller/test_poll.py::test_rows_of_savepoints_are_found_however_many_there_are",),
@@ -194,8 +226,8 @@ POLLS = (
         (
             Edit(
                 SQL,
-                'f"LOCK TABLE {tables} IN ACCESS SHARE MODE"',
-                'f"SELECT pg_current_snapshot(); LOCK TABLE {tables} IN ACCESS SHARE MODE"',
+                'f"LOCK TABLE {tables} IN ACCESS',
+                'f"SELECT pg_current_snapshot(); LOCK TABLE {tables} IN ACCESS',
             ),
         ),
         ("tests/poller/test_poll.py::test_a_snapshot_waits_for_a_reload_and_then_sees_its_rows",),

@@ -72,19 +72,35 @@ def ends_between(bench: Bench, poller: Any, between: Between, statement: int, ke
     writer = bench.writer()
     begin(writer, key)
     found = keys(bench.polled(poller))
-    design(bench.writer(), 3000 + statement)
+    bench.move()
     between.before(statement, lambda: writer.run("COMMIT"))
     found |= keys(bench.polled(poller))
     return found | keys(bench.polled(poller)) if between.happened() else None
 
 
+def news(bench: Bench, poller: Any, statement: int) -> None:
+    """There is something to read."""
+    design(bench.writer(), 2000 + statement)
+
+
+def rest(bench: Bench, poller: Any, statement: int) -> None:
+    """Nothing was read for a while and something else moves, so that a glance is all there is to a poll."""
+    for _ in range(2):
+        bench.move()
+        bench.polled(poller)
+    bench.move()
+
+
+@pytest.mark.parametrize("before", [news, rest])
 @pytest.mark.parametrize("happen", [begins_between, ends_between])
-def test_a_transaction_that_begins_or_ends_between_any_two_statements_of_a_poll_is_found(bench: Bench, happen: Any):
+def test_a_transaction_that_begins_or_ends_between_any_two_statements_of_a_poll_is_found(
+    bench: Bench, happen: Any, before: Any
+):
     made: list[Between] = []
     poller = bench.started("design", wrap=lambda real: made.append(Between(real)) or made[-1], **POLL_ALONE)
     for statement in range(1, MOST_STATEMENTS):
         key = 1000 + statement
-        design(bench.writer(), 2000 + statement)  # so that there is something to poll for
+        before(bench, poller, statement)
 
         found = happen(bench, poller, made[-1], statement, key)
 

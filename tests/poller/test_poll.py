@@ -15,6 +15,9 @@ from shared.totesys.sql import LOOK
 from tests.poller.archived import latest, receive
 from tests.poller.conftest import Bench, design
 
+STATEMENTS_OF_A_GLANCE = 9
+"""The pulse, the look, the snapshot, its vitals and list, where tables lie, what is asked for, the answer, the end."""
+
 
 def ids(batches) -> list[str]:
     return [next(iter(row.values())) for batch in batches for row in batch.rows]
@@ -298,6 +301,37 @@ def test_nothing_new_costs_one_round_trip_and_still_moves_as_of(bench: Bench):
     assert len(counted) == 1
     assert poller.checkpoint.feed("design").as_of > before
     assert poller.checkpoint.feed("currency").scanned.clock > before
+
+
+@pytest.mark.parametrize("scan_is_due", [False, True])
+def test_a_change_elsewhere_costs_one_look_at_all_feeds_together(bench: Bench, scan_is_due: bool):
+    counted = []
+    poller = bench.started(wrap=lambda real: _Counting(real, counted))
+    before = poller.checkpoint.feeds
+    bench.move()
+    counted.clear()
+    if scan_is_due:
+        bench.scan_next()
+
+    poller.poll()
+
+    assert len(counted) == STATEMENTS_OF_A_GLANCE
+    assert not any(sql.startswith("COPY") for sql in counted)
+    for name, state in poller.checkpoint.feeds.items():
+        assert state.as_of > before[name].as_of
+        assert (state.scanned.clock > before[name].scanned.clock) == scan_is_due
+
+
+def test_a_feed_that_cannot_be_locked_leaves_the_others_their_turn(bench: Bench):
+    poller, altering = bench.started("design", "currency"), bench.writer()
+    altering.run("BEGIN; LOCK TABLE design IN ACCESS EXCLUSIVE MODE")
+    bench.move()
+    before = poller.checkpoint.feeds
+
+    bench.polled(poller)
+
+    assert poller.checkpoint.feed("currency").as_of > before["currency"].as_of
+    assert poller.checkpoint.feed("design").as_of == before["design"].as_of
 
 
 class _Counting:
