@@ -538,8 +538,8 @@ LOADS = (
         (
             Edit(
                 WAREHOUSE,
-                'return f"{begin}; SELECT pg_advisory_xact_lock(hashtextextended({name}, 0))"',
-                "return begin + name[:0]",
+                'return f"SELECT pg_advisory_xact_lock(hashtextextended({name}, 0))"',
+                'return f"SELECT {name}"',
             ),
         ),
         (RIVAL_LOADERS,),

@@ -7,6 +7,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from pg8000.native import InterfaceError
 
+from services.reconciler import reconcile
 from shared.errors import ConfigurationError, PipelineError, SourceChanged
 from tests.poller.conftest import Calls, Failing
 from tests.reconciler.conftest import Pipeline
@@ -192,10 +193,11 @@ def test_a_table_that_was_truncated_and_loaded_again_ends_as_it_is_now(pipeline:
     ]
 
 
-def test_repairs_are_cut_into_pages(pipeline: Pipeline):
+def test_repairs_are_cut_into_pages(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(reconcile, "REPAIRED_AT_ONCE", 4)
     pipeline.source("UPDATE design SET design_name = 'Silent' WHERE design_id <= 10; DELETE FROM payment")
 
-    assert sent(pipeline.reconcile(pipeline.reconciler(page_rows=4))) == {"changed": 10, "deleted": 0}
+    assert sent(pipeline.reconcile(pipeline.reconciler())) == {"changed": 10, "deleted": 0}
 
     assert pipeline.deliver() == 3
     assert pipeline.rows("SELECT count(*) FROM dim_design WHERE design_name = 'Silent'") == [[10]]
