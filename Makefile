@@ -18,7 +18,7 @@ PACKAGES := contracts shared services
 # Where no registry can be reached, a Terraform provider that lies on the machine will do.
 OFFLINE := if [ -x ../shared/tools/terraform-offline ]; then eval "$$(../shared/tools/terraform-offline)"; fi;
 # Where a slow test is; to collect all others too takes each worker three times as long.
-SLOW = $$(grep -rl 'mark\.slow' tests --include='test_*.py' --exclude-dir=soak)
+SLOW = $$(grep -rl 'mark\.slow' tests --include='test_*.py' --exclude-dir=soak | sort)
 
 .DEFAULT_GOAL := help
 .PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
