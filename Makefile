@@ -46,7 +46,7 @@ dashboard: requirements build/superset/.installed ## Open dashboards in Superset
 dashboard-export: requirements build/superset/.installed ## Write what was edited in Superset into services/insight/superset/assets.
 	@$(BIN)/python -m services.insight.superset export
 
-browser: dev-setup build/superset/.installed ## Walk every dashboard in headless Chromium and hold its figures to SQL on the source (20 minutes on 2 busy cores).
+browser: dev-setup build/superset/.installed ## Walk every dashboard in headless Chromium and hold its figures to SQL on the source (about 4 minutes).
 	@$(PIP) --requirement .ci/requirements-browser.txt
 	@$(BIN)/pytest -m measured tests/browser -s --no-cov
 

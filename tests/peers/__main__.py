@@ -59,7 +59,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="dlt's default backend too, which takes minutes")
     parser.add_argument("--without-totes", action="store_true", help="the peers alone")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--folder", type=Path, default=Path("build/bench-peers"))
+    # As a whole path: Postgres runs as another user, who may not stand in this folder.
+    parser.add_argument("--folder", type=lambda name: Path(name).resolve(), default=Path("build/bench-peers").resolve())
     return parser.parse_args()
 
 
