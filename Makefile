@@ -58,7 +58,7 @@ screenshots: browser ## The same, and write the pictures of docs/dashboards.md.
 test e2e deployed incident: export PYTHONDONTWRITEBYTECODE =
 
 test: dev-setup ## Run every test that needs nothing beyond the environment, with coverage.
-	@echo "Tests on embedded Postgres and emulated S3 and SQS (about 11 minutes on 2 cores)"
+	@echo "Tests on embedded Postgres and emulated S3 and SQS (11 to 16 minutes on 2 cores)"
 	@$(BIN)/pytest -m "not slow and not measured" -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered
 
 check: format-check lint types imports test e2e soak-check docs security ## Run what CI runs: tests and the slower checks.
@@ -80,7 +80,7 @@ imports: dev-setup ## Check that the layers import only what they may.
 	@$(BIN)/lint-imports
 
 e2e: dev-setup ## Run the tests that need whole stacks, another server, or Terraform (without it, those skip).
-	@echo "Whole stacks, started, killed and compared with an oracle; Terraform applied to an emulated account (about 9 minutes)"
+	@echo "Whole stacks, started, killed and compared with an oracle; Terraform applied to an emulated account (about 13 minutes)"
 	@$(OFFLINE) $(BIN)/pytest $(SLOW) -m slow -n 3 --dist loadgroup --no-loadscope-reorder --durations=10
 
 deployed: dev-setup ## Of `make e2e` what applies Terraform to an emulated account, alone (about 6 minutes).
