@@ -214,7 +214,7 @@ build/demo/.installed: $(BIN)/python .ci/requirements-demo.txt
 build/superset/.installed: $(BIN)/python .ci/requirements-superset.txt .ci/constraints-superset.txt
 	@$(SUPERSET_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || \
 		{ echo "Expected Python 3.11 or 3.12 for Superset: choose one with make dashboard SUPERSET_PYTHON=python3.12" >&2; exit 1; }
-	@echo "Installing Superset in build/superset (once; about a minute, 850 MB)"
+	@echo "Installing Superset in build/superset (once; one or two minutes, 850 MB)"
 	@$(SUPERSET_PYTHON) -m venv build/superset
 	@build/superset/bin/python -m pip install --quiet --disable-pip-version-check --prefer-binary \
 		--constraint .ci/constraints-superset.txt --requirement .ci/requirements-superset.txt
