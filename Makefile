@@ -40,11 +40,11 @@ run: requirements ## Run the whole pipeline on the embedded stack for SECONDS=60
 	@echo "To keep it running until Ctrl-C: make run SECONDS=0"
 
 dashboard: requirements build/superset/.installed ## Open dashboards in Superset: WAREHOUSE=postgresql://… SCHEMA=warehouse PORT=8088, else on the embedded stack.
-	@$(if $(WAREHOUSE),TOTES_ANALYST_DSN='$(WAREHOUSE)') $(BIN)/python -m services.insight.superset serve \
+	@$(if $(WAREHOUSE),TOTES_ANALYST_DSN='$(WAREHOUSE)') $(BIN)/python -m services.dashboards serve \
 		$(if $(SCHEMA),--schema '$(SCHEMA)') $(if $(PORT),--port $(PORT))
 
-dashboard-export: requirements build/superset/.installed ## Write what was edited in Superset into services/insight/superset/assets.
-	@$(BIN)/python -m services.insight.superset export
+dashboard-export: requirements build/superset/.installed ## Write what was edited in Superset into services/dashboards/assets.
+	@$(BIN)/python -m services.dashboards export
 
 browser: dev-setup build/superset/.installed ## Walk every dashboard in headless Chromium and hold its figures to SQL on the source (about 4 minutes).
 	@$(PIP) --requirement .ci/requirements-browser.txt

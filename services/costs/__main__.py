@@ -1,14 +1,15 @@
 """`python -m services.costs`: print what a deployment costs; with `--write FILE` between the marks in that document."""
 
 import argparse
-import re
 from pathlib import Path
 
 from services.costs.prices import prices
 from services.costs.table import report
 from services.local.topology import topology
+from shared.marked import put
 
-MARKS = ("<!-- costs -->", "<!-- /costs -->")
+MARK = "costs"
+"""Of the block in a document."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,14 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     if document is None:
         print(computed)
     else:
-        document.write_text(put(document.read_text(), computed))
+        document.write_text(put(document.read_text(), MARK, computed))
     return 0
-
-
-def put(document: str, computed: str) -> str:
-    """The document with what is computed between its marks."""
-    begin, end = map(re.escape, MARKS)
-    return re.sub(f"(?s)({begin}\n).*?({end})", lambda found: f"{found[1]}{computed}{found[2]}", document)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from services.insight.catalogue import questions
-from services.insight.document import listed, put
+from services.insight.document import MARK, listed
+from shared.marked import put
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     if document is None:
         print(made, end="")
     else:
-        document.write_text(put(document.read_text(encoding="utf-8"), made), encoding="utf-8")
+        document.write_text(put(document.read_text(encoding="utf-8"), MARK, made), encoding="utf-8")
     return 0
 
 

@@ -3,12 +3,12 @@
 Invariant: made from the headers alone, so that it can be held to them.
 """
 
-import re
 from collections.abc import Collection, Iterator
 
 from services.insight.catalogue import NONE, Kind, Parameter, Question
 
-MARKS = ("<!-- questions -->", "<!-- /questions -->")
+MARK = "questions"
+"""Of the block in a document."""
 
 
 def listed(questions: Collection[Question]) -> str:
@@ -16,12 +16,6 @@ def listed(questions: Collection[Question]) -> str:
     rows = (f"| {' | '.join(_cells(question))} |" for question in questions)
     sections = (line for question in questions for line in _section(question))
     return "\n".join(["| question | asks | options |", "| --- | --- | --- |", *rows, "", *sections])
-
-
-def put(document: str, made: str) -> str:
-    """The document with what is made between its marks."""
-    begin, end = map(re.escape, MARKS)
-    return re.sub(f"(?s)({begin}\n).*?({end})", lambda found: f"{found[1]}{made}{found[2]}", document)
 
 
 def _cells(question: Question) -> Iterator[str]:

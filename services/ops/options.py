@@ -64,7 +64,7 @@ class UpOptions(BaseSettings):
         try:
             return cls(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
-            raise ConfigurationError(_in_words(error)) from error
+            raise ConfigurationError(in_words(error)) from error
 
     @field_validator("time_zone")
     @classmethod
@@ -97,7 +97,7 @@ def described(name: str) -> str:
     return f"{field.description} ({ENV_PREFIX}{name.upper()}{default})"
 
 
-def _in_words(error: ValidationError) -> str:
+def in_words(error: ValidationError) -> str:
     """Every offending field with what was found; a DSN's value is never repeated, it may hold a password."""
     sentences = []
     for problem in error.errors(include_url=False, include_context=False):

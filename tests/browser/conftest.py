@@ -39,7 +39,7 @@ class Dashboards:
     def command(self, *arguments: str) -> subprocess.Popen[str]:
         """The module behind `make dashboard`, in the stack's folder."""
         return subprocess.Popen(
-            [sys.executable, "-m", "services.insight.superset", *arguments],
+            [sys.executable, "-m", "services.dashboards", *arguments],
             cwd=self.folder,
             env=clean() | {"TOTES_SUPERSET_DIR": str(REPOSITORY / "build" / "superset"), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,

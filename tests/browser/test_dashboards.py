@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from services.insight.superset.readable import known_names, readable
+from services.dashboards.readable import known_names, readable
 from tests.browser import source
 from tests.browser.conftest import REPOSITORY, START_SECONDS, Dashboards, until
 
@@ -190,9 +190,9 @@ def test_a_change_in_the_source_is_on_the_screen_without_anybody_touching_it(pag
 
 
 def test_what_superset_exports_is_what_the_files_say(dashboards: Dashboards) -> None:
-    from services.insight.superset.installed import Superset
-    from services.insight.superset.options import DashboardOptions
-    from services.insight.superset.warehouse import opened
+    from services.dashboards.installed import Superset
+    from services.dashboards.options import DashboardOptions
+    from services.dashboards.warehouse import opened
 
     options = DashboardOptions(state_dir=dashboards.folder / ".totes")
     files = {path.relative_to(ASSETS).as_posix(): path.read_text() for path in sorted(ASSETS.rglob("*.yaml"))}
@@ -205,8 +205,8 @@ def test_what_superset_exports_is_what_the_files_say(dashboards: Dashboards) -> 
 
 
 def test_the_warehouse_refuses_to_be_changed_by_the_login_of_the_dashboards(dashboards: Dashboards) -> None:
-    from services.insight.superset.options import DashboardOptions
-    from services.insight.superset.warehouse import opened
+    from services.dashboards.options import DashboardOptions
+    from services.dashboards.warehouse import opened
 
     with opened(DashboardOptions(state_dir=dashboards.folder / ".totes"), print) as warehouse:
         assert warehouse.dsn.user == "totes_analyst"

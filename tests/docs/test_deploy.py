@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts.feeds import FEEDS
-from services.costs.__main__ import put
+from services.costs.__main__ import MARK
 from services.costs.prices import prices
 from services.costs.table import report
 from services.loader import migrate
@@ -16,6 +16,7 @@ from services.ops import preflight
 from services.ops.doctor.examine import Databases, examine, known
 from services.ops.doctor.findings import Verdict
 from services.ops.running import utc_now
+from shared.marked import put
 from shared.postgres import Dsn, connect
 from shared.totesys.session import Source
 from tests.conftest import TOTESYS_SQL, Server, open_connection
@@ -130,7 +131,7 @@ def test_the_costs_are_those_that_are_computed_today() -> None:
     shown = DEPLOY.read_text()
 
     assert "**together**" in shown
-    assert put(shown, report(topology(), prices())) == shown, (
+    assert put(shown, MARK, report(topology(), prices())) == shown, (
         "run `.venv/bin/python -m services.costs --write docs/deploy.md`"
     )
 

@@ -19,6 +19,7 @@ from services.ops.bench.chart import Block, chart
 from services.ops.bench.figures import Figure, Task
 from services.ops.bench.parts import PARTS, PEERS, Described
 from shared.errors import ConfigurationError, PipelineError
+from shared.marked import put
 
 OURS = "totes"
 """What the peers' figures call this project, behind the last colon of their names."""
@@ -47,7 +48,7 @@ class Files:
             if path is not None and not path.absolute().parent.is_dir():
                 raise ConfigurationError(f"Expected a folder for {path}, found none: make it first.")
         if self.document is not None:
-            table.put(_text(self.document), "")
+            put(_text(self.document), table.MARK, "")
 
     def write(self, done: Sequence[Measured], kept: str) -> None:
         """Keep what was measured so far, in place of what was kept before; `kept` is the JSON."""
@@ -56,7 +57,7 @@ class Files:
         if self.chart is not None:
             self.chart.write_text(charted(done), encoding="utf-8")
         if self.document is not None:
-            self.document.write_text(table.put(_text(self.document), tables(done)), encoding="utf-8")
+            self.document.write_text(put(_text(self.document), table.MARK, tables(done)), encoding="utf-8")
 
 
 def _text(document: Path) -> str:

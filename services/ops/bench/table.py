@@ -3,7 +3,6 @@
 Invariant: every figure given appears, a miss with its cause like any other.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -12,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from services.ops.bench.figures import Figure
-from shared.errors import ConfigurationError
 
 HEAD = ("what", "median", "unit", "least … greatest", "limit", "in limits", "target", "met")
 NUMBERS = ("median", "least … greatest", "limit", "in limits")
-MARKS = ("<!-- bench -->", "<!-- /bench -->")
+MARK = "bench"
+"""Of the block in a document."""
 """Between these, in a document, the tables are made anew."""
 _THOUSAND, _TEN = 1_000, 10
 _LEAST = 5e-4
@@ -67,15 +66,6 @@ def number(value: float) -> str:
 def markdown(parts: Sequence[tuple[str, Sequence[Figure]]]) -> str:
     """A table for each part, under what the part measures, with the notes as a list below."""
     return "\n".join(line for title, figures in parts for line in _section(title, figures))
-
-
-def put(document: str, computed: str) -> str:
-    """The document with what is computed between its marks. Raises ConfigurationError where it has none."""
-    begin, end = map(re.escape, MARKS)
-    found = re.search(f"(?s)({begin}\n).*?({end})", document)
-    if found is None:
-        raise ConfigurationError(f"Expected the marks {MARKS[0]} and {MARKS[1]} in the document, found none.")
-    return f"{document[: found.start()]}{found[1]}{computed}{found[2]}{document[found.end() :]}"
 
 
 def _section(title: str, figures: Sequence[Figure]) -> list[str]:

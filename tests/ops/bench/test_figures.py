@@ -18,6 +18,7 @@ from services.ops.bench.figures import Figure, Task, exponent, measured
 from services.ops.bench.parts import PARTS, PEERS, Described, chosen
 from services.ops.bench.stages import STAGES, Limits, Spent
 from shared.errors import ConfigurationError, Unavailable
+from shared.marked import put
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 SOME = measured(
@@ -80,7 +81,7 @@ def test_the_table_shows_every_figure_with_its_limit_and_what_must_be_known_of_i
 def test_markdown_escapes_what_would_end_a_cell_and_stands_between_the_documents_marks() -> None:
     computed = table.markdown([("path", [measured("a | b", [1.0], "s")])])
 
-    document = table.put("before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n", computed)
+    document = put("before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n", table.MARK, computed)
 
     assert r"| a \| b | 1 | s |" in document
     assert document.startswith("before\n<!-- bench -->\n**Path**\n")
@@ -90,7 +91,7 @@ def test_markdown_escapes_what_would_end_a_cell_and_stands_between_the_documents
 
 def test_a_document_without_marks_is_left_alone() -> None:
     with pytest.raises(ConfigurationError, match="<!-- bench -->"):
-        table.put("nothing to see\n", "x")
+        put("nothing to see\n", table.MARK, "x")
 
 
 def test_the_chart_is_svg_with_a_bar_for_each_figure_and_each_limit_inside_its_frame() -> None:

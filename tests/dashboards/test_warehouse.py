@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.insight.superset.options import DashboardOptions
-from services.insight.superset.warehouse import Warehouse, opened
+from services.dashboards.options import DashboardOptions
+from services.dashboards.warehouse import Warehouse, opened
 from services.loader.migrate import migrate
 from services.local.description import StackDescription
 from services.local.processes import Process
@@ -16,7 +16,7 @@ from shared.errors import ConfigurationError, Unavailable
 from shared.postgres import Dsn
 from tests.conftest import READER, NewDatabase, open_connection
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
-from services.insight.superset.installed import ASSETS, Server, Superset, free_port
-from services.insight.superset.options import DashboardOptions
-from services.insight.superset.readable import known_names, readable
-from services.insight.superset.warehouse import opened
+from services.dashboards.installed import ASSETS, Server, Superset, free_port
+from services.dashboards.options import DashboardOptions
+from services.dashboards.readable import known_names, readable
+from services.dashboards.warehouse import opened
 from services.ops.cli import Sentences
 from services.ops.up import Interruption
 from services.ops.view import clock_of

@@ -2,7 +2,7 @@
 
 import yaml
 
-from services.insight.superset.readable import readable
+from services.dashboards.readable import readable
 
 POSITION = """
 position:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from services.insight.superset.installed import ASSETS
-from services.insight.superset.readable import known_names, readable
+from services.dashboards.installed import ASSETS
+from services.dashboards.readable import known_names, readable
 from services.loader.migrate import migrate
 from tests.conftest import open_connection
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from services.insight.superset.options import DashboardOptions
+from services.dashboards.options import DashboardOptions
 from services.local.description import StackDescription, read_description
 from services.ops.options import UpOptions
 from services.ops.pipeline import LocalPipeline, Progress

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.ops.options import UpOptions
+from services.ops.options import UpOptions, in_words
 from shared.errors import ConfigurationError
 from shared.settings import ENV_PREFIX
 
@@ -37,11 +37,7 @@ class DashboardOptions(BaseSettings):
         try:
             return cls(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
-            problems = error.errors(include_url=False, include_context=False, include_input=False)
-            told = "; ".join(
-                f"{ENV_PREFIX}{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in problems
-            )
-            raise ConfigurationError(f"{told}.") from error
+            raise ConfigurationError(in_words(error)) from error
 
     @property
     def home(self) -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from services.insight.superset.warehouse import Warehouse
+from services.dashboards.warehouse import Warehouse
 from services.local.processes import Process, end
 from shared.errors import ConfigurationError, PipelineError
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.insight.superset.installed import HOST, Superset, free_port
-from services.insight.superset.warehouse import Warehouse
+from services.dashboards.installed import HOST, Superset, free_port
+from services.dashboards.warehouse import Warehouse
 from shared.errors import ConfigurationError
 from shared.postgres import Dsn
 
