@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from services.dashboards.installed import ASSETS
 from services.dashboards.readable import known_names, readable
 from tests.browser import source
 from tests.browser.conftest import REPOSITORY, START_SECONDS, Dashboards, until
@@ -19,7 +20,6 @@ from tests.browser.conftest import REPOSITORY, START_SECONDS, Dashboards, until
 pytestmark = pytest.mark.measured
 SLUGS = ("sales", "purchases", "payments", "order-history", "pipeline-health")
 WIDTHS = (1280, 1920)
-ASSETS = REPOSITORY / "services" / "insight" / "superset" / "assets"
 SEEN_SECONDS = 240
 """A poll, the path and a refresh, on a machine that does much else; the refresh alone comes every 10 seconds."""
 PATIENCE = START_SECONDS * 1000
