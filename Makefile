@@ -81,7 +81,7 @@ imports: dev-setup ## Check that the layers import only what they may.
 
 e2e: dev-setup ## Run the tests that need whole stacks, another server, or Terraform (without it, those skip).
 	@echo "Whole stacks, started, killed and compared with an oracle; Terraform applied to an emulated account (about 13 minutes)"
-	@$(OFFLINE) $(BIN)/pytest $(SLOW) -m slow -n 3 --dist loadgroup --no-loadscope-reorder --durations=10
+	@$(OFFLINE) $(BIN)/pytest $(SLOW) -m slow -n 4 --dist loadgroup --no-loadscope-reorder --durations=10
 
 deployed: dev-setup ## Of `make e2e` what applies Terraform to an emulated account, alone (about 6 minutes).
 	@$(OFFLINE) $(BIN)/pytest -m slow tests/e2e/deployed -s --no-cov
