@@ -43,6 +43,7 @@ override_resource {
 variables {
   environment  = "prod"
   packages_dir = "tests/packages"
+  runbook_url  = "https://example.com/totes/docs/operations.md"
 }
 
 run "as_it_is_by_default" {

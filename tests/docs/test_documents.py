@@ -4,7 +4,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -16,11 +15,11 @@ from botocore import xform_name
 from services.local.alarms import alarms_table
 from services.local.topology import topology
 from shared.telemetry import metrics_table
+from tests.docs.helped import helped
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNBOOK = ROOT / "docs" / "operations.md"
-TOTES = Path(sys.executable).parent / "totes"
 GROUPS = ("ask", "dlq", "contracts")
 """Commands that have commands of their own."""
 
@@ -66,15 +65,8 @@ def _make(words: list[str]) -> list[str]:
 
 def _totes(words: list[str]) -> list[str]:
     words = [words[0], *words[3:]] if words[1] == "--env" else words
-    answer = _help_of_totes(*_verbs(words))
-    options = [word for word in words[1:] if word.startswith("--")]
-    return [option for option in options if option not in answer.stdout] + [answer.stderr] * bool(answer.returncode)
-
-
-@cache
-def _help_of_totes(*verbs: str) -> subprocess.CompletedProcess[str]:
-    """The documents show some commands again and again."""
-    return subprocess.run([TOTES, *verbs, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+    said = helped(*_verbs(words))
+    return [word for word in words[1:] if word.startswith("--") and word not in said]
 
 
 def _terraform(words: list[str]) -> list[str]:

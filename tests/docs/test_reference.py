@@ -1,8 +1,6 @@
 """The reference says what the code has: every command and option, setting, metric and alarm, each once."""
 
 import re
-import subprocess
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,8 @@ import yaml
 
 from services.ops.reference import COMMAND, rendered, stale, write
 from services.ops.reference.__main__ import main
-from tests.docs.test_documents import GROUPS, ROOT, TOTES
+from tests.docs.helped import helped
+from tests.docs.test_documents import GROUPS, ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
 
@@ -23,15 +22,8 @@ def test_the_pages_are_as_the_code_has_them() -> None:
     assert stale(ROOT) == (), f"run `{COMMAND}`"
 
 
-@cache
-def helped(*words: str) -> str:
-    """What the command itself says: another way to its options than the objects that the page is made from."""
-    wide = {"COLUMNS": "200", "TERM": "dumb", "PATH": "/usr/bin:/bin"}
-    return subprocess.run([TOTES, *words, "--help"], env=wide, capture_output=True, text=True, check=True).stdout
-
-
 def listed(*words: str) -> list[str]:
-    """The commands that a group's help lists."""
+    """The commands that a group's help lists: another way to them than the objects that the page is made from."""
     below = helped(*words).partition("Commands")[2]
     return re.findall(r"^│ ([a-z][a-z-]*) {2}", below, re.M)
 

@@ -12,6 +12,8 @@ def unescape(field: bytes) -> str | None:
     r"""COPY's text format: \N alone is NULL, a backslash takes the next character."""
     if field == b"\\N":
         return None
+    if b"\\" not in field:
+        return field.decode("utf-8")
     out, at = bytearray(), 0
     while at < len(field):
         if field[at : at + 1] == b"\\":

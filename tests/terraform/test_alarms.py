@@ -1,91 +1,37 @@
 """Terraform's alarms against the topology's, and its dashboard against the metrics there are, without an account."""
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.local.alarms import MetricAlarm, metric_alarms, rule
-from services.local.topology import FILE, topology
+from services.local.topology import topology
 from shared.telemetry import METRICS
+from tests.terraform.conftest import Plans
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("plans")]  # `terraform init` may fetch its provider
 
-MODULES = FILE.parent / "modules"
 RUNBOOK = "https://example.com/totes/docs/operations.md"
+"""As the plans are given it."""
 DEPLOYED = topology().model_copy(update={"prefix": "totes-prod"})
 MEASURED_BY_AWS = {
     "AWS/SQS": ({"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}, ("QueueName",)),
     "AWS/Lambda": ({"Duration", "Errors", "Invocations", "Throttles"}, ("FunctionName",)),
     "AWS/S3": ({"NumberOfObjects"}, ("BucketName", "StorageType")),
 }
-ROOT = f"""
-terraform {{
-  required_providers {{
-    aws = {{ source = "hashicorp/aws" }}
-  }}
-}}
-provider "aws" {{
-  region                      = "eu-west-2"
-  access_key                  = "none"
-  secret_key                  = "none"
-  skip_credentials_validation = true
-  skip_metadata_api_check     = true
-  skip_requesting_account_id  = true
-}}
-locals {{
-  topology = yamldecode(file("{FILE}"))
-}}
-module "alarms" {{
-  source      = "{MODULES}/alarms"
-  prefix      = "totes-prod"
-  topology    = local.topology
-  runbook_url = "{RUNBOOK}"
-  emails      = {{}}
-  account_id  = "123456789012"
-  region      = "eu-west-2"
-}}
-module "dashboard" {{
-  source     = "{MODULES}/alarm_dashboard"
-  prefix     = "totes-prod"
-  topology   = local.topology
-  buckets    = {{ for name, _ in local.topology.buckets : name => "totes-prod-${{name}}" }}
-  alarm_arns = concat(values(module.alarms.composites), [for leaf in module.alarms.leaves : leaf.arn])
-  region     = "eu-west-2"
-}}
-"""
-
 Planned = Mapping[str, list[Mapping[str, Any]]]
 """Type of resource -> what will be made."""
 
 
-@pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> Planned:
-    if shutil.which("terraform") is None:
-        pytest.skip("No terraform is found: the alarms are held against the topology where there is one.")
-    folder = tmp_path_factory.mktemp("alarms")
-    (folder / "main.tf").write_text(ROOT)
-    for command in (["init", "-input=false"], ["plan", "-input=false", "-out=plan"]):
-        terraform(folder, *command)
-    changes = json.loads(terraform(folder, "show", "-json", "plan"))["resource_changes"]
+@pytest.fixture(scope="session")
+def planned(plans: Plans) -> Planned:
+    """What the pipeline's root makes as it is by default."""
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for change in changes:
+    for change in plans["as_it_is_by_default"]["resource_changes"]:
         found.setdefault(change["type"], []).append(change["change"]["after"])
     return found
-
-
-def terraform(folder: Path, *words: str) -> str:
-    environment = {**os.environ, "TF_DATA_DIR": str(folder / "data"), "TF_IN_AUTOMATION": "1"}
-    answer = subprocess.run(
-        ["terraform", *words, "-no-color"], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert answer.returncode == 0, answer.stderr or answer.stdout
-    return answer.stdout
 
 
 def as_planned(leaf: MetricAlarm) -> dict[str, Any]:
