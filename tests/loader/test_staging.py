@@ -150,9 +150,7 @@ def test_binary_rows_mean_what_the_same_rows_mean_as_text(
         found = []
         for form, chunks in (("binary", copy_binary(*parts)), ("text", staging.copy_text(*parts))):
             copy_in(connection, f"COPY {stage_table(table)} ({names}) FROM STDIN (FORMAT {form})", chunks)
-            found.append(
-                connection.run(f"SELECT s, _star_hash, CAST({column} AS text) FROM {stage_table(table)} s")
-            )
+            found.append(connection.run(f"SELECT s, _star_hash, CAST({column} AS text) FROM {stage_table(table)} s"))
             connection.run(f"DELETE FROM {stage_table(table)}")
         connection.run("ROLLBACK")
 
