@@ -48,13 +48,6 @@ class PageSize:
 
     rows: int
     text_bytes: int = 8 * 2**20
-    first_rows: int | None = None
-    """What the first page of a read holds at most, and each after it twice as many: the next stage begins while
-    the rest is read."""
-
-    def rows_of(self, page: int) -> int:
-        """What the page of this number holds at most; a read's first is number 0."""
-        return self.rows if self.first_rows is None else min(self.rows, self.first_rows << page)
 
 
 @dataclass(frozen=True)
@@ -115,7 +108,6 @@ class Pages:
         self._rows: list[bytes] = []
         self._bytes = 0
         self._hashes: dict[int, int] = {}
-        self._ended = 0
 
     def writelines(self, rows: Sequence[bytes], /) -> None:
         """Take rows of COPY text. A full page is given on only when another row follows it."""
@@ -135,7 +127,7 @@ class Pages:
     def _keep(self, rows: Sequence[bytes], pairs: Sequence[tuple[int, int]]) -> None:
         start = 0
         while start < len(rows):
-            fitting = self._fitting(rows[start : start + self._size.rows_of(self._ended) - len(self._rows)])
+            fitting = self._fitting(rows[start : start + self._size.rows - len(self._rows)])
             if not fitting:
                 self._emit(self._end_page())
                 continue
@@ -157,7 +149,6 @@ class Pages:
         """A page is compressed as a whole: its bytes do not tell in what pieces its rows came."""
         rows, hashes = self._rows, self._hashes
         self._rows, self._bytes, self._hashes = [], 0, {}
-        self._ended += 1
         return Page(Operation.CHANGED, _compressed(rows, self._level), next(reversed(hashes)), hashes)
 
 

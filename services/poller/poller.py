@@ -19,7 +19,7 @@ from services.poller.census import Census, Keys
 from services.poller.heartbeat import heartbeat_of
 from services.poller.reading import Claim, Memory, Pace, Rules
 from services.poller.uncovered import publish_uncovered
-from shared.archive import Circumstances, Page, Pages, Publisher, deletions
+from shared.archive import Circumstances, Page, Pages, PageSize, Publisher, deletions
 from shared.checkpoint import LEAST_KEY, Checkpoint, CheckpointStore, FeedState, Horizon, Read
 from shared.deletions import too_many
 from shared.errors import CheckpointConflict, ConfigurationError
@@ -382,7 +382,7 @@ class Poller:
             turn.feed,
             lambda page: self._publish(turn, page, self._gone_on(turn, page.last_key)),
             held=self._held(turn.feed),
-            size=reading.page_size(turn.read, self._settings.page_rows),
+            size=PageSize(self._settings.page_rows),
             compression_level=self._settings.compression_level,
         )
         asked = self._conditions(turn)

@@ -12,7 +12,6 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 from contracts.messages import Origin
-from shared.archive import PageSize
 from shared.checkpoint import LEAST_KEY, Checkpoint, FeedState, Horizon, Read
 from shared.totesys.snapshot import Conditions, Snapshot, Transaction, Vitals, generation_ended
 
@@ -22,8 +21,6 @@ NO_POLL = NO_LOWER_BOUND.replace(tzinfo=None)
 """From where polls have read since a scan before the first of them: it decides, then the latest."""
 GLANCE_ROWS = 10_000
 """Estimated rows up to which a feed is looked at whole beside others: a few milliseconds, which all of them count."""
-FIRST_PAGE_ROWS = 5_000
-"""In the first page of a read: the loader begins while the rest is read, and small batches cost little more."""
 MEMORY_KEYS = 50_000
 """Keys remembered a feed: about 10 MB each, and many times what changes between two scans of totesys."""
 
@@ -129,11 +126,6 @@ def conditions(
     still = open_now if trusted else ()
     earliest = look_back(no_later(base, seen.clock), still, rules.margin) if origin is Origin.POLL else None
     return Conditions(earliest and in_zone(earliest, rules.zone, seen.clock), newer)
-
-
-def page_size(read: Read, rows: int) -> PageSize:
-    """Pages grow up to `rows` where a read begins; one that goes on has others ahead of it already."""
-    return PageSize(rows, first_rows=FIRST_PAGE_ROWS if read.after == LEAST_KEY else None)
 
 
 def polled_from(known: datetime | None, asked: Conditions) -> datetime | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contracts.messages import Origin
 from services.poller import reading
 from services.poller.reading import Claim, Memory, Pace, Rules
-from shared.checkpoint import LEAST_KEY, Checkpoint, FeedState, Horizon, Read, SourceIdentity
+from shared.checkpoint import Checkpoint, FeedState, Horizon, Read, SourceIdentity
 from shared.errors import ConfigurationError, SourceChanged
 from shared.totesys.snapshot import Conditions, Snapshot, Transaction, Vitals, expect_same_source
 
@@ -199,16 +199,6 @@ def test_a_changed_identity_and_a_standby_are_refused_in_words():
 )
 def test_a_poller_claims_what_no_live_owner_holds(checkpoint: Checkpoint, age: float, expected: Claim):
     assert reading.claim(checkpoint, age_seconds=age, owner="me", lease_seconds=15) is expected
-
-
-def test_pages_grow_where_a_read_begins_and_are_full_where_it_goes_on():
-    begun, gone_on = (Read(base=None, first=horizon(), after=after) for after in (LEAST_KEY, 200_000))
-
-    assert [reading.page_size(begun, 50_000).rows_of(page) for page in range(6)] == [
-        *(5_000, 10_000, 20_000, 40_000, 50_000, 50_000)
-    ]
-    assert reading.page_size(gone_on, 50_000).rows_of(0) == 50_000
-    assert reading.page_size(begun, 10).rows_of(0) == 10
 
 
 def test_a_read_that_ended_starts_the_next_one_from_its_first_horizon():
