@@ -16,7 +16,7 @@ import numpy.typing as npt
 from contracts.star import STAR_TABLES, Column, StarRow
 from services.loader.history import refuse_conflict
 from services.loader.schema import DATES, unknown
-from services.loader.staging import stage_table
+from services.loader.stage_table import stage_table
 from shared.bookkeeping import POSITION, columns_of, listed, row, star_hash
 from shared.postgres import Connection, as_array, identifier, literal, rows_of
 

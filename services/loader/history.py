@@ -12,7 +12,8 @@ from functools import cache
 
 from contracts.star import StarRow
 from services.loader.references import hold_members, skipping_checks
-from services.loader.staging import Staged, stage_table
+from services.loader.stage_table import stage_table
+from services.loader.staging import Staged
 from shared.bookkeeping import POSITION, SEEN_POSITION, columns_of, listed, row, seen_table, star_hash
 from shared.errors import PositionConflict
 from shared.postgres import Connection, as_array, identifier, rows_of

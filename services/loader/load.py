@@ -18,7 +18,8 @@ from contracts.star import Kind, StarRow
 from services.loader import dimensions, history
 from services.loader.proof import TAKEN, prove, take
 from services.loader.references import MANY_ROWS
-from services.loader.staging import Load, Staged, stage, stage_table, together
+from services.loader.stage_table import stage_table
+from services.loader.staging import Load, Staged, stage, together
 from services.loader.warehouse import Warehouse, take_lock
 from shared import parquet
 from shared.errors import MalformedMessage

@@ -13,7 +13,6 @@ from typing import Any
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from pg8000 import dbapi
 from sqlalchemy import text
@@ -44,12 +43,6 @@ def migrate(dsn: str, schema: str, *, loader_role: str | None, analyst_role: str
         for statement in _grants(schema, loader_role, analyst_role):
             connection.exec_driver_sql(statement)
     return applied
-
-
-def revisions() -> list[str]:
-    """Every migration that this code knows, oldest first. Reads files alone."""
-    scripts = ScriptDirectory(str(_MIGRATIONS))
-    return [script.revision for script in scripts.walk_revisions()][::-1]
 
 
 @contextmanager

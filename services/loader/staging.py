@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.messages import ROW_HASH, LoadBatch, LoadBatchData, Operation
-from contracts.star import Column, Kind, StarRow
+from contracts.star import Column, StarRow
 from services.loader import binary
-from shared.bookkeeping import POSITION, listed, star_hash
+from services.loader.stage_table import stage_table
+from shared.bookkeeping import POSITION, listed
 from shared.errors import CorruptObject
 from shared.parquet import Array
 from shared.postgres import Connection, copy_in, identifier
@@ -82,33 +83,6 @@ def together(staged: Sequence[Staged]) -> Staged:
         name: distinct(np.concatenate([one.members[name] for one in staged if name in one.members])) for name in names
     }
     return Staged(pages, members)
-
-
-def stage_table(table: type[StarRow]) -> str:
-    """The name of a star table's stage."""
-    return str(identifier(f"stage_{table.table}"))
-
-
-def create_stage(table: type[StarRow]) -> str:
-    """DDL of a star table's stage, and of what history needs beside it; harmless where they exist."""
-    columns = ",\n    ".join(f"{identifier(column.name)} {column.sql}" for column in table.columns())
-    stage = f"""
-CREATE TEMP TABLE IF NOT EXISTS {stage_table(table)} (
-    {columns},
-    _row_hash bigint, _deleted boolean NOT NULL,
-    _generation int NOT NULL, _revision bigint NOT NULL, _contract int NOT NULL, _seen_at timestamptz NOT NULL,
-    _star_hash bigint GENERATED ALWAYS AS (CASE WHEN NOT _deleted THEN {star_hash(table)} END) STORED
-) ON COMMIT DELETE ROWS;"""
-    return stage if table.kind() is Kind.DIMENSION else stage + _OBSERVATIONS
-
-
-_OBSERVATIONS = """
-CREATE TEMP TABLE IF NOT EXISTS stage_fresh (
-    key int, generation int, revision bigint, contract int, star_hash bigint
-) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS stage_touched (
-    key int, generation int, revision bigint, contract int, star_hash bigint, head boolean
-) ON COMMIT DELETE ROWS;"""
 
 
 def stage(connection: Connection, table: type[StarRow], load: Load) -> Staged:

@@ -12,7 +12,7 @@ from typing import NoReturn, TypeVar
 from pg8000.exceptions import InterfaceError
 
 from contracts.star import StarRow
-from services.loader.staging import create_stage
+from services.loader.stage_table import create_stage
 from shared.errors import ConfigurationError, ContractViolation, PipelineError, Unavailable, WarehouseUnavailable
 from shared.postgres import Connection, DatabaseError, explain, identifier, literal, rows_of
 

@@ -31,6 +31,7 @@ from services.local.postgres import PostgresServer
 from services.local.processes import Process
 from services.local.recover import Recovery
 from services.local.settings import CommandSettings
+from services.local.space import NEEDED_BYTES
 from services.local.topology import MINUTE_SECONDS, Topology, topology
 from shared.checkpoint import CheckpointStore
 from shared.errors import CheckpointConflict, ConfigurationError, PipelineError
@@ -39,8 +40,6 @@ from shared.postgres import Connection, Dsn, connect, identifier, rows_of
 from shared.queues import Queue
 from shared.settings import Settings
 
-NEEDED_BYTES = 256 * 2**20
-"""Free space that a new stack takes: two databases of 60 MB with their logs, and some room for rows."""
 EMBEDDED = "embedded"
 USUAL = [EMBEDDED, EMBEDDED, Settings.model_fields["warehouse_schema"].default]
 """The pipeline whose folder has a name to read; any other's is a digest of what it runs between."""

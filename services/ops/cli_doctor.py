@@ -61,7 +61,7 @@ def doctor(
 def _subject(options: "UpOptions", state_dir: Path | None, *, alone: bool) -> "tuple[Databases, Stack | None]":
     """What to look at: the databases that are named, else the stack that runs. Raises NothingRuns."""
     from services.ops.doctor.examine import Databases, known, stack_of
-    from services.ops.pipeline import SOURCE_SCHEMA
+    from services.ops.preflight import SOURCE_SCHEMA
     from services.ops.running import find
 
     if alone:

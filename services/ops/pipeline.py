@@ -18,10 +18,8 @@ from services.ops.summary import Summary, count_source, count_stars, first_row
 from shared.errors import PipelineError, Unavailable
 from shared.objects import ObjectStore
 from shared.postgres import Dsn
-from shared.settings import Settings
 
 Progress = Callable[[str], None]
-SOURCE_SCHEMA = str(Settings.model_fields["source_schema"].default)
 EMBEDDED = "embedded"
 
 
@@ -48,7 +46,9 @@ class LocalPipeline:
     def start(self, progress: Progress) -> None:
         """Look at the databases named, bring the stack up, with an empty embedded totesys filled before it is read."""
         options = self._options
-        named = preflight.Named(options.source_dsn, options.warehouse_dsn, SOURCE_SCHEMA, options.warehouse_schema)
+        named = preflight.Named(
+            options.source_dsn, options.warehouse_dsn, preflight.SOURCE_SCHEMA, options.warehouse_schema
+        )
         for note in preflight.check(named):
             progress(note)
         self._stack = Stack(_stack_options(options), progress)
@@ -124,7 +124,7 @@ def _flow_of(description: StackDescription) -> FlowReader:
 def _source_rows(dsn: str) -> Mapping[str, int | None]:
     """A source that has gone away must not cost the rest of the summary."""
     try:
-        return count_source(dsn, SOURCE_SCHEMA)
+        return count_source(dsn, preflight.SOURCE_SCHEMA)
     except Unavailable:
         return {}
 

@@ -14,8 +14,10 @@ from contracts.feeds import FEEDS
 from services.ops.status import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, sql
 from shared.errors import PipelineError
 from shared.postgres import Connection, DatabaseError, Dsn, connect, explain, identifier, rows_of
+from shared.settings import Settings
 from shared.totesys.catalog import Findings, examine
 
+SOURCE_SCHEMA = str(Settings.model_fields["source_schema"].default)
 OLDEST_WAREHOUSE = 14
 """The first with hash_record_extended, which makes the star hash."""
 VERSION_UNIT = 10_000

@@ -5,7 +5,6 @@ object is refused: a cut, an odd number of fields or an unknown escape raises Co
 Format: https://www.postgresql.org/docs/current/sql-copy.html, "Text Format".
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,21 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 
 from contracts.columnar import TextColumn
+from services.transform.copy_text import Column, decompress, unescape
 from shared.errors import CorruptObject
 
-Column = list[str | None]
 Places = npt.NDArray[np.int64]
 """Offsets in a text, one a row."""
 
-MAX_TEXT_BYTES = 32 * 2**20
-"""Of one decompressed object: four times the longest page of shared.archive, and still within 256 MiB of a function."""
-_GZIP = 31
-"""zlib's window bits for a gzip wrapper; igzip (isal) undoes it in a third of zlib's time."""
-_ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
-_MEANING = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 _TAB, _NEWLINE, _BACKSLASH, _NULL = b"\t\n\\N"
 MARGIN = b" " * 32
 """Before and behind a text, so that whole words can be read beside any field of it (services.transform.vector)."""
@@ -95,27 +87,6 @@ def decode(body: bytes, names: Sequence[str], rows: int, where: str) -> dict[str
         raise CorruptObject(f"Expected COPY text in UTF-8 in {where}, found {exc}.") from exc
 
 
-def decompress(body: bytes, where: str) -> bytes:
-    """Undo gzip, at most MAX_TEXT_BYTES of it. Raises CorruptObject."""
-    stream = isal_zlib.decompressobj(_GZIP)
-    try:
-        text = stream.decompress(body, MAX_TEXT_BYTES)
-    except isal_zlib.error as exc:  # type: ignore[misc]  # its stub has an instance for the class
-        raise CorruptObject(f"Expected gzip in {where}, found {exc}.") from exc
-    if stream.unconsumed_tail:
-        raise CorruptObject(f"Expected at most {MAX_TEXT_BYTES} bytes of text in {where}: set a smaller page_rows.")
-    if not stream.eof or stream.unused_data:
-        raise CorruptObject(f"Expected one whole gzip member in {where}, found one cut short or followed by more.")
-    return text
-
-
-def unescape(values: list[str]) -> Column:
-    """The values of one column. Raises KeyError for an escape that COPY never writes."""
-    return [
-        value if "\\" not in value else None if value == r"\N" else _ESCAPE.sub(_meaning, value) for value in values
-    ]
-
-
 def _ends(text: bytes, width: int, rows: int, where: str) -> Places:
     """Where each field ends, all of a line before those of the next. Raises CorruptObject."""
     letters = np.frombuffer(text, np.uint8)
@@ -146,7 +117,3 @@ def _read(column: Fields, backslashes: int) -> TextColumn:
     null = (letters[column.start] == _BACKSLASH) & (letters[column.start + 1] == _NULL)
     null &= column.end - column.start == len(r"\N")
     return replace(column, null=null) if null.sum() == backslashes else unescape(column.written)
-
-
-def _meaning(escape: re.Match[str]) -> str:
-    return _MEANING[escape[1]]

@@ -28,16 +28,15 @@ from contracts.messages import (
 from contracts.star import StarRow
 from services.transform import vector
 from services.transform.archive import decode
+from services.transform.incoming import feed_of, read_message
 from services.transform.quarantine import json_lines, refuse_drift
 from services.transform.star import BUILDERS, Builder
-from shared.archive import columns_of
 from shared.consumer import Delivery, Failures, InTime, always, no_time
-from shared.errors import CorruptObject, MalformedMessage, PipelineError
+from shared.errors import CorruptObject, PipelineError
 from shared.heartbeat import read_heartbeat
 from shared.objects import ObjectStore, sha256
 from shared.parquet import Array, write, write_keys
 from shared.queues import Queue
-from shared.reading import feed_known, read
 from shared.telemetry import Logger, emit
 
 
@@ -148,27 +147,6 @@ class Transform:
         if built.quarantined:
             emit(self._log.service, {"rows_quarantined": built.quarantined}, of=batch.data.feed)
         return built.load_batch
-
-
-def read_message(body: str) -> ChangeBatch:
-    """The change batch in a message's body. Raises MalformedMessage, NewerThanCode."""
-    return read(ChangeBatch, body, "a change batch")
-
-
-def feed_of(batch: ChangeBatch, feeds: Mapping[str, Feed] = FEEDS) -> Feed:
-    """The feed whose contract, of today or a former one, the batch is under.
-
-    Raises NewerThanCode where this code does not know that feed or contract yet, MalformedMessage where the batch is
-    not as its contract wants it.
-    """
-    feed, version = feed_known(batch.data, feeds), batch.data.position.contract
-    expected = f"totesys.{feed.name}.{batch.data.operation}.v{version}"
-    if batch.type != expected:
-        raise MalformedMessage(f"Expected the type {expected} for this data, found {batch.type!r}.")
-    columns = columns_of(feed, batch.data.operation, version)
-    if batch.data.columns != columns:
-        raise MalformedMessage(f"Expected the columns {columns} of {feed.name}, found {batch.data.columns}.")
-    return feed
 
 
 def transform(batch: ChangeBatch, feed: Feed, body: bytes, builders: Mapping[str, Builder] = BUILDERS) -> Outcome:

@@ -5,6 +5,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 from pg8000.exceptions import DatabaseError
 from pg8000.native import identifier
 
@@ -12,7 +13,8 @@ from contracts.feeds import FEEDS
 from contracts.star import STAR_TABLES, Kind, StarRow
 from services.loader import ddl
 from services.loader.migrate import migrate
-from services.loader.staging import create_stage
+from services.loader.revisions import VERSIONS, revisions
+from services.loader.stage_table import create_stage
 from shared.errors import ConfigurationError, PipelineError, WarehouseUnavailable
 from tests.conftest import open_connection
 from tests.loader.conftest import ANALYST, LOADER, SCHEMA, Star, load_all
@@ -255,3 +257,9 @@ def test_a_stage_takes_every_star_table(common_star: Star) -> None:
         for table in STAR_TABLES[1:]:
             connection.run(create_stage(table))
             connection.run(create_stage(table))
+
+
+def test_the_revisions_known_without_alembic_are_those_that_it_applies():
+    scripts = ScriptDirectory(str(VERSIONS.parent)).walk_revisions()
+
+    assert revisions() == [script.revision for script in scripts][::-1]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from contracts.star import DimDesign, DimLocation, DimTransaction, FactPayment, FactSalesOrder, StarRow
 from services.loader import staging
 from services.loader.binary import CHUNK_BYTES, copy_binary
+from services.loader.stage_table import create_stage, stage_table
 from services.loader.warehouse import Warehouse
 from shared.bookkeeping import POSITION, columns_of, listed
 from shared.errors import CorruptObject
@@ -145,14 +146,12 @@ def test_binary_rows_mean_what_the_same_rows_mean_as_text(
     names = listed([*columns_of(table), "_row_hash", "_deleted", *POSITION, "_seen_at"])
 
     with common_star.connect() as connection:
-        connection.run(staging.create_stage(table) + "BEGIN")
+        connection.run(create_stage(table) + "BEGIN")
         found = []
         for form, chunks in (("binary", copy_binary(*parts)), ("text", staging.copy_text(*parts))):
-            copy_in(connection, f"COPY {staging.stage_table(table)} ({names}) FROM STDIN (FORMAT {form})", chunks)
-            found.append(
-                connection.run(f"SELECT s, _star_hash, CAST({column} AS text) FROM {staging.stage_table(table)} s")
-            )
-            connection.run(f"DELETE FROM {staging.stage_table(table)}")
+            copy_in(connection, f"COPY {stage_table(table)} ({names}) FROM STDIN (FORMAT {form})", chunks)
+            found.append(connection.run(f"SELECT s, _star_hash, CAST({column} AS text) FROM {stage_table(table)} s"))
+            connection.run(f"DELETE FROM {stage_table(table)}")
         connection.run("ROLLBACK")
 
     assert found[0] == found[1]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.transform import archive
 from services.transform.archive import decode
+from services.transform.copy_text import MAX_TEXT_BYTES
 from shared.errors import CorruptObject
 from tests.transform.archived import copy_text
 
@@ -97,7 +97,7 @@ def test_damage_is_refused_in_one_sentence_that_says_where(body, found):
 
 
 def test_a_small_object_that_decompresses_to_a_huge_one_is_refused():
-    bomb = packed(bytes(archive.MAX_TEXT_BYTES + 1))
+    bomb = packed(bytes(MAX_TEXT_BYTES + 1))
 
     with pytest.raises(CorruptObject, match="Expected at most"):
         decode(bomb, NAMES, 2, "here")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.transform.archive import MAX_TEXT_BYTES
+from services.transform.copy_text import MAX_TEXT_BYTES
 from tests.transform.archived import changed, rows
 
 TRANSFORM_ONE = """
@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from contracts.feeds import FEEDS
 from services.transform.handler import compose
-from services.transform.transform import read_message, transform
+from services.transform.incoming import read_message
+from services.transform.transform import transform
 
 folder = Path(sys.argv[1])
 batch = read_message((folder / "message").read_text())

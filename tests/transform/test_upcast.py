@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from contracts.feeds import FEEDS, Feed, Former
 from contracts.messages import ChangeBatch, LoadBatch
+from services.transform.incoming import feed_of
 from services.transform.star import BUILDERS, Builder
-from services.transform.transform import File, Outcome, Transform, feed_of, transform
+from services.transform.transform import File, Outcome, Transform, transform
 from shared.consumer import Delivery
 from shared.errors import MalformedMessage, NewerThanCode
 from shared.objects import ObjectStore

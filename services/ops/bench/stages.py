@@ -24,8 +24,9 @@ from services.ops.bench.stand import Server, Stand, standing
 from services.ops.bench.used import seconds_inside
 from services.poller.poller import Adapters, Poller
 from services.transform.archive import decode
+from services.transform.incoming import read_message
 from services.transform.star import BUILDERS, Columns, Rows
-from services.transform.transform import load_batch_of, read_message, transform
+from services.transform.transform import load_batch_of, transform
 from shared import parquet
 from shared.archive import Publisher
 from shared.checkpoint import CheckpointStore

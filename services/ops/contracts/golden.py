@@ -36,9 +36,10 @@ from services.loader.handler import read_message as read_load_batch
 from services.ops.contracts import examples, plain
 from services.ops.contracts.plain import PlainRow
 from services.ops.contracts.published import MESSAGES, Kind, Published, today
+from services.transform.incoming import feed_of
+from services.transform.incoming import read_message as read_change_batch
 from services.transform.star import BUILDERS, Builder
-from services.transform.transform import Outcome, feed_of, load_batch_of, transform
-from services.transform.transform import read_message as read_change_batch
+from services.transform.transform import Outcome, load_batch_of, transform
 from shared import parquet
 from shared.archive import Circumstances, Page, describe
 from shared.consumer import Delivery

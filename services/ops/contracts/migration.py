@@ -11,7 +11,7 @@ from typing import Any
 
 from contracts.star import Column, Kind, StarRow
 from services.loader import ddl
-from services.loader.migrate import revisions
+from services.loader.revisions import revisions
 from services.ops.contracts.published import Schema
 from shared.postgres import identifier
 

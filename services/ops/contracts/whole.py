@@ -16,7 +16,7 @@ from services.ops.contracts.release import GOLDEN
 from services.ops.contracts.verdicts import Severity, judge
 from services.ops.contracts.world import lines
 from services.ops.doctor.findings import Finding, Verdict
-from services.ops.pipeline import SOURCE_SCHEMA
+from services.ops.preflight import SOURCE_SCHEMA
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,10 @@ from services.ops.dlq.places import Places
 from services.ops.dlq.rehearsal import rehearse
 from services.ops.quarantine import OpenRow
 from services.transform.archive import decode
-from services.transform.transform import feed_of, transform
-from services.transform.transform import read_message as read_change_batch
+from services.transform.incoming import feed_of
+from services.transform.incoming import read_message as read_change_batch
+from services.transform.star import BUILDERS
+from services.transform.transform import transform
 from shared.archive import Publisher
 from shared.consumer import Delivery
 from shared.errors import ContractViolation, NewerThanCode, PipelineError
@@ -51,6 +53,7 @@ class Checker:
     def __init__(self, places: Places) -> None:
         """Take where things lie."""
         self._places = places
+        self._builders = BUILDERS if places.builders is None else places.builders
         self._archive = Publisher(places.objects, places.archive_bucket, places.queues["changes"].queue)
 
     def __enter__(self) -> Self:
@@ -85,7 +88,7 @@ class Checker:
             return ""
         batch = read_change_batch(body)
         feed = feed_of(batch, self._places.feeds)
-        outcome = transform(batch, feed, self._places.objects.get(batch.data.object), self._places.builders)
+        outcome = transform(batch, feed, self._places.objects.get(batch.data.object), self._builders)
         failing = 0 if outcome.quarantine is None else outcome.quarantine.rows
         return f"{failing:,} of {batch.data.object.rows:,} rows would be quarantined." if failing else ""
 
@@ -109,7 +112,7 @@ class Checker:
         picked = {name: [values[row.row.row] for row in rows] for name, values in columns.items() if name != ROW_HASH}
         validated = validate(feed.row, feed.upcast(batch.data.position.contract, picked))
         if feed.star is not None:
-            self._places.builders[feed.star.table](validated.columns)
+            self._builders[feed.star.table](validated.columns)
         return {failure.row: failure for failure in validated.failures}
 
 

@@ -7,14 +7,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from services.ops.audit import Action
 from services.ops.dlq.browse import Browse
-from services.ops.dlq.check import Checker
 from services.ops.dlq.filters import Filter
 from services.ops.dlq.places import Places
 from services.ops.dlq.replay import Group, Plan, Source, Tally, Verdict
@@ -24,8 +23,11 @@ from services.ops.quarantine import PLACE, OpenObject
 from services.ops.view import NOTHING, new_table
 from shared.archive import Publisher
 
+if TYPE_CHECKING:
+    from services.ops.dlq.check import Checker
 
-def wanted_of(chosen: Filter, cap: int, checker: Checker | None) -> Wanted:
+
+def wanted_of(chosen: Filter, cap: int, checker: "Checker | None") -> Wanted:
     """What the options ask for; with a checker only what would pass today."""
     if checker is None:
         return Wanted(chosen.matches, chosen.matches, cap=cap)

@@ -5,16 +5,19 @@ Invariant: building it changes nothing and connects to nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from contracts.feeds import FEEDS, Feed
 from services.loader.warehouse import Warehouse
 from services.ops.installation import Installation
 from services.ops.quarantine import OpenQuarantine
 from services.ops.status import WorkQueue
-from services.transform.star import BUILDERS, Builder
 from shared.objects import ObjectStore
 from shared.postgres import Dsn, connect
 from shared.queues import Queue
+
+if TYPE_CHECKING:
+    from services.transform.star import Builder
 
 QUEUES = ("changes", "loads")
 """The work queues' names in the topology, in the order of the path."""
@@ -34,8 +37,8 @@ class Places:
     warehouse: Warehouse
     """In which a check rehearses load batches, rolled back each time."""
     feeds: Mapping[str, Feed] = field(default_factory=lambda: FEEDS)
-    builders: Mapping[str, Builder] = field(default_factory=lambda: BUILDERS)
-    """By star table."""
+    builders: "Mapping[str, Builder] | None" = None
+    """By star table. None for today's: only a check builds rows, and only then pandas is imported."""
 
     @property
     def quarantine(self) -> OpenQuarantine:

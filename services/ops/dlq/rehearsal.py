@@ -8,7 +8,8 @@ from contracts.star import Kind, StarRow
 from services.loader.dimensions import dimension_sql
 from services.loader.history import fact_sql, refuse_conflict
 from services.loader.load import check_time_zone
-from services.loader.staging import Load, create_stage, stage
+from services.loader.stage_table import create_stage
+from services.loader.staging import Load, stage
 from services.loader.warehouse import Warehouse
 from shared.errors import PipelineError
 from shared.postgres import Connection

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group as Parts
 from rich.console import RenderableType
@@ -16,12 +16,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from services.ops.dlq.check import Result
 from services.ops.dlq.entries import Lying
 from services.ops.dlq.filters import PLACES
 from services.ops.dlq.listing import Group, Kind, grouped, kind_of
 from services.ops.quarantine import PLACE
 from services.ops.view import BAD, GOOD, HOUR, MINUTE, NOTHING, QUIET, new_table
+
+if TYPE_CHECKING:
+    from services.ops.dlq.check import Result
 
 DAY = 24 * HOUR
 NOTHING_THERE = "Nothing is parked, and no quarantined row is open."
@@ -54,7 +56,7 @@ class Verdicts:
         """How many would still fail."""
         return sum(each.count for each in self.failing)
 
-    def with_one(self, result: Result) -> "Verdicts":
+    def with_one(self, result: "Result") -> "Verdicts":
         """These and one more."""
         if result.passes:
             return Verdicts(self.passes + 1, self.note or result.reason, self.failing)
@@ -89,7 +91,7 @@ class Report:
         return sum(each.fails for each in self.verdicts)
 
 
-def report_of(results: Iterable[tuple[Lying, Result]], complete: Callable[[], bool] = lambda: True) -> Report:
+def report_of(results: "Iterable[tuple[Lying, Result]]", complete: Callable[[], bool] = lambda: True) -> Report:
     """A check's report; memory holds groups, not entries. `complete` is asked when the results are gone through."""
     verdicts: dict[Kind, Verdicts] = {}
 

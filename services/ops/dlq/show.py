@@ -22,8 +22,8 @@ from services.ops.dlq.report import plain
 from services.ops.moments import shown
 from services.ops.quarantine import OpenRow
 from services.transform.archive import decode
-from services.transform.transform import feed_of
-from services.transform.transform import read_message as read_change_batch
+from services.transform.incoming import feed_of
+from services.transform.incoming import read_message as read_change_batch
 from shared.archive import Publisher
 from shared.errors import ConfigurationError, PipelineError
 from shared.parking import FIRST_FAILED_AT, RECEIVES_EXHAUSTED, REPLAY

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from services.loader.revisions import revisions
 from services.local.description import StackDescription
 from services.local.topology import topology
 from services.ops.deployed import DeployedStack
@@ -121,8 +122,6 @@ def of_source(facts: SourceFacts | None, schema: str) -> Iterator[Finding]:
 
 def of_warehouse(facts: WarehouseFacts | None, schema: str) -> Iterator[Finding]:
     """Every finding about the warehouse."""
-    from services.loader.migrate import revisions
-
     if facts is None:
         return
     login = facts.session.dsn

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.local.stack import NEEDED_BYTES
+from services.local.space import NEEDED_BYTES
 from services.ops.doctor.findings import Finding, fail, fine, warn
 from services.ops.status import SILENT_SECONDS
 from shared.checkpoint import Checkpoint

@@ -14,7 +14,7 @@ from contracts.messages import QUARANTINE, ArchiveKey, ChangeBatch, Operation
 from services.ops import backlog
 from services.ops.quarantine import REPLAYED, ReplayedRows
 from services.ops.trace.timeline import Observation, Quarantined, Replayed, Span, Spot, Values
-from services.transform.archive import decompress, unescape
+from services.transform.copy_text import decompress, unescape
 from services.transform.quarantine import QuarantinedRow
 from shared.archive import archived as archived_batch
 from shared.archive import keys_at

@@ -22,6 +22,7 @@ from contracts.source import CurrencyRow
 from contracts.star import STAR_TABLES, FactPayment, StarRow
 from services.loader import staging
 from services.loader.ddl import star_schema
+from services.loader.stage_table import create_stage
 from services.ops.contracts.against import (
     against_source,
     against_warehouse,
@@ -482,7 +483,7 @@ def test_the_loader_stages_the_columns_of_the_warehouse_under_their_names_types_
     table: type[StarRow], warehouse: Connection, relations: dict[str, Relation]
 ) -> None:
     listening = Listening(warehouse)
-    with altered(warehouse, staging.create_stage(table)):
+    with altered(warehouse, create_stage(table)):
         staging.stage(listening, table, changed(table, [one_row(table)], at(1, 10)).load)  # type: ignore[arg-type]
         [[temporary]] = warehouse.run("SELECT nspname::text FROM pg_namespace WHERE oid = pg_my_temp_schema()")
         staged = read_relations(warehouse, temporary)[f"stage_{table.table}"]

@@ -12,7 +12,7 @@ from services.ops.dlq.check import MISTAKE, NEWER, UNAVAILABLE, Checker, Result,
 from services.ops.dlq.entries import looking
 from services.ops.dlq.filters import Filter
 from services.ops.dlq.report import as_json, check_view, report_of
-from services.transform.star import UNKNOWN, dim_staff
+from services.transform.star import BUILDERS, UNKNOWN, dim_staff
 from shared.errors import WarehouseUnavailable
 from tests.ops.dlq.conftest import Waits, site_at
 from tests.ops.dlq.test_listing import printed
@@ -58,7 +58,7 @@ def lax_staff(rows):
 def mended(site):
     """The installation after the contract of staff was mended."""
     feeds = {**FEEDS, "staff": replace(FEEDS["staff"], row=LaxStaffRow)}
-    return replace(site.places, feeds=feeds, builders={**site.places.builders, "dim_staff": lax_staff})
+    return replace(site.places, feeds=feeds, builders={**BUILDERS, "dim_staff": lax_staff})
 
 
 def test_a_good_change_batch_would_pass_and_a_deletion_too(site):
@@ -142,9 +142,7 @@ def test_a_quarantined_row_that_is_valid_by_now_but_cannot_be_built_would_not_pa
         raise ValueError("no room for NULL")
 
     feeds = mended(site).feeds
-    ((_, found),) = results(
-        site, replace(site.places, feeds=feeds, builders={**site.places.builders, "dim_staff": unfit})
-    )
+    ((_, found),) = results(site, replace(site.places, feeds=feeds, builders={**BUILDERS, "dim_staff": unfit}))
 
     assert (found.passes, found.cause) == (False, MISTAKE)
 
@@ -185,7 +183,7 @@ def test_a_mistake_of_our_own_is_a_verdict_and_the_others_are_checked_all_the_sa
 
     parked(site, *changed("staff", rows("staff", 1)))
     parked(site, *changed("sales_order", rows("sales_order", 1)))
-    places = replace(site.places, builders={**site.places.builders, "dim_staff": broken})
+    places = replace(site.places, builders={**BUILDERS, "dim_staff": broken})
 
     assert sorted((entry.feed, result.cause) for entry, result in results(site, places)) == [
         ("sales_order", ""),

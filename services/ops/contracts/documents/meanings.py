@@ -29,7 +29,7 @@ def meanings(model: type[BaseModel]) -> Mapping[str, str]:
 @cache
 def constants(module: ModuleType) -> Mapping[str, str]:
     """A module's names with the sentence below each."""
-    return _below(ast.parse(inspect.getsource(module)).body)
+    return _below(_parsed(module))
 
 
 def sentence(model: type[BaseModel]) -> str:
@@ -39,9 +39,9 @@ def sentence(model: type[BaseModel]) -> str:
 
 def _own(model: type[BaseModel]) -> Mapping[str, str]:
     """What a class says of its own fields."""
-    [definition] = ast.parse(dedent(inspect.getsource(model))).body
+    module = inspect.getmodule(model) or inspect
+    definition, named = _classes(module).get(model.__qualname__) or _alone(model), constants(module)
     body = definition.body if isinstance(definition, ast.ClassDef) else []
-    named = constants(inspect.getmodule(model) or inspect)
     by_name = {
         field: named[name]
         for statement in body
@@ -50,6 +50,22 @@ def _own(model: type[BaseModel]) -> Mapping[str, str]:
         if name in named
     }
     return by_name | _below(body)
+
+
+@cache
+def _parsed(module: ModuleType) -> Sequence[ast.stmt]:
+    return ast.parse(inspect.getsource(module)).body
+
+
+@cache
+def _classes(module: ModuleType) -> Mapping[str, ast.ClassDef]:
+    """A module's own classes: it is read once, where `inspect` would read it again for each of them."""
+    return {each.name: each for each in _parsed(module) if isinstance(each, ast.ClassDef)}
+
+
+def _alone(model: type[BaseModel]) -> ast.stmt:
+    """The definition of a class that stands inside another or in a function."""
+    return ast.parse(dedent(inspect.getsource(model))).body[0]
 
 
 def _below(body: Sequence[ast.stmt]) -> dict[str, str]:

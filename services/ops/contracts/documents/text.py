@@ -30,7 +30,7 @@ def _row(cells: Sequence[str]) -> str:
     return "|" + "|".join(f" {cell.replace('|', chr(92) + '|')} " if cell else " " for cell in cells) + "|\n"
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(yaml.CSafeDumper):
     """Writes what occurs twice twice: an anchor would save lines and cost readers."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - of whatever it is

@@ -1,0 +1,35 @@
+"""The temporary table of a star table's load batches: its name and its DDL. Needs no numpy. Pure.
+
+Invariant: a stage is empty at the start of each transaction, and creating it again changes nothing.
+"""
+
+from contracts.star import Kind, StarRow
+from shared.bookkeeping import star_hash
+from shared.postgres import identifier
+
+
+def stage_table(table: type[StarRow]) -> str:
+    """The name of a star table's stage."""
+    return str(identifier(f"stage_{table.table}"))
+
+
+def create_stage(table: type[StarRow]) -> str:
+    """DDL of a star table's stage, and of what history needs beside it; harmless where they exist."""
+    columns = ",\n    ".join(f"{identifier(column.name)} {column.sql}" for column in table.columns())
+    stage = f"""
+CREATE TEMP TABLE IF NOT EXISTS {stage_table(table)} (
+    {columns},
+    _row_hash bigint, _deleted boolean NOT NULL,
+    _generation int NOT NULL, _revision bigint NOT NULL, _contract int NOT NULL, _seen_at timestamptz NOT NULL,
+    _star_hash bigint GENERATED ALWAYS AS (CASE WHEN NOT _deleted THEN {star_hash(table)} END) STORED
+) ON COMMIT DELETE ROWS;"""
+    return stage if table.kind() is Kind.DIMENSION else stage + _OBSERVATIONS
+
+
+_OBSERVATIONS = """
+CREATE TEMP TABLE IF NOT EXISTS stage_fresh (
+    key int, generation int, revision bigint, contract int, star_hash bigint
+) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS stage_touched (
+    key int, generation int, revision bigint, contract int, star_hash bigint, head boolean
+) ON COMMIT DELETE ROWS;"""
