@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+import boto3
+
 from services.compactor.compact import Compactor, Task
-from shared import aws
 from shared.objects import ObjectStore
 from shared.settings import Settings
 from shared.telemetry import logger
@@ -24,7 +25,7 @@ def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 -
 @cache
 def composition() -> Compactor:
     """The function's compactor, from its settings alone."""
-    return compose(Settings.from_environment(), s3=aws.client("s3"))
+    return compose(Settings.from_environment(), s3=boto3.client("s3"))
 
 
 def compose(settings: Settings, *, s3: Any) -> Compactor:

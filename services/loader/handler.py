@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 
+import boto3
+
 from contracts.feeds import FEEDS, Feed
 from contracts.messages import LoadBatch, is_heartbeat
 from contracts.star import STAR_TABLES, StarRow
@@ -19,7 +21,6 @@ from services.loader.measured import measured
 from services.loader.proof import record
 from services.loader.staging import Load
 from services.loader.warehouse import Warehouse
-from shared import aws
 from shared.consumer import Answer, Consumer, Delivery, Event, InTime, always, no_time
 from shared.errors import (
     ConfigurationError,
@@ -193,9 +194,9 @@ class Composition:
 def composition() -> Composition:
     """Build the adapters from settings; nothing connects to the warehouse yet."""
     settings = Settings.from_environment()
-    secrets, sqs = Secrets(aws.client("secretsmanager")), aws.client("sqs")
+    secrets, sqs = Secrets(boto3.client("secretsmanager")), boto3.client("sqs")
     warehouse = Warehouse(lambda: _connect(secrets, settings), settings.warehouse_schema)
-    loader = Loader(ObjectStore(aws.client("s3")), warehouse, logger("loader", settings.log_level))
+    loader = Loader(ObjectStore(boto3.client("s3")), warehouse, logger("loader", settings.log_level))
     consumer = Consumer(
         loader.handle,
         Queue(sqs, settings.loads_queue_url),

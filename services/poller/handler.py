@@ -9,10 +9,11 @@ from functools import cache
 from typing import Any
 from uuid import uuid4
 
+import boto3
+
 from contracts.feeds import FEEDS
 from services.poller.measured import measured
 from services.poller.poller import Adapters, Poller, as_answer
-from shared import aws
 from shared.archive import Publisher
 from shared.checkpoint import CheckpointStore
 from shared.invocation import Context, seconds_left, utc_now
@@ -46,9 +47,9 @@ def handler(event: object, context: Context) -> dict[str, Any]:  # noqa: ARG001 
 def composition() -> Poller:
     """Compose the poller; its memory and its connection outlive the invocation."""
     settings = Settings.from_environment()
-    sqs = aws.client("sqs")
-    objects = ObjectStore(unhesitating(aws.client("s3")))
-    secrets = Secrets(aws.client("secretsmanager"))
+    sqs = boto3.client("sqs")
+    objects = ObjectStore(unhesitating(boto3.client("s3")))
+    secrets = Secrets(boto3.client("secretsmanager"))
     adapters = Adapters(
         source=Source(
             lambda: connect_to_source(secrets, settings),

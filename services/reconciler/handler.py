@@ -9,12 +9,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import boto3
+
 from contracts.feeds import FEEDS
 from services.reconciler.plan import Totals
 from services.reconciler.progress import ProgressStore
 from services.reconciler.reconcile import Adapters, Reconciler
 from services.reconciler.warehouse import Warehouse
-from shared import aws
 from shared.archive import Publisher
 from shared.checkpoint import CheckpointStore
 from shared.objects import ObjectStore, unhesitating
@@ -56,11 +57,11 @@ def measured(totals: Totals) -> dict[str, float]:
 @cache
 def composition() -> Reconciler:
     """The function's reconciler, from its settings alone; its connections do not outlive the invocation."""
-    settings, secrets = Settings.from_environment(), Secrets(aws.client("secretsmanager"))
+    settings, secrets = Settings.from_environment(), Secrets(boto3.client("secretsmanager"))
     return compose(
         settings,
-        s3=unhesitating(aws.client("s3")),
-        sqs=aws.client("sqs"),
+        s3=unhesitating(boto3.client("s3")),
+        sqs=boto3.client("sqs"),
         to_source=lambda **session: connect_by_secret(secrets, settings.source_secret, **session),
         to_warehouse=lambda **session: connect_by_secret(secrets, settings.warehouse_secret, **session),
     )

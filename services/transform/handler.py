@@ -7,8 +7,9 @@ environment's life. A second delivery of an event is handled like the first.
 from functools import cache
 from typing import Any
 
+import boto3
+
 from services.transform.transform import Transform
-from shared import aws
 from shared.consumer import Answer, Consumer, Event
 from shared.invocation import Context, seconds_left
 from shared.objects import ObjectStore, unhesitating
@@ -28,7 +29,7 @@ def handler(event: Event, context: Context) -> Answer:
 @cache
 def composition() -> Consumer:
     """Build the service from its settings."""
-    return compose(Settings.from_environment(), s3=unhesitating(aws.client("s3")), sqs=aws.client("sqs"))
+    return compose(Settings.from_environment(), s3=unhesitating(boto3.client("s3")), sqs=boto3.client("sqs"))
 
 
 def compose(settings: Settings, *, s3: Any, sqs: Any) -> Consumer:

@@ -8,6 +8,11 @@ from typing import Any
 
 import yaml
 
+try:
+    from yaml import CSafeDumper as Dumper
+except ImportError:  # built without libyaml: the same text, ten times as slow
+    from yaml import SafeDumper as Dumper  # type: ignore[assignment]
+
 COMMAND = "python -m services.ops.contracts.documents --write"
 """What writes all documents."""
 WIDTH = 118
@@ -30,7 +35,7 @@ def _row(cells: Sequence[str]) -> str:
     return "|" + "|".join(f" {cell.replace('|', chr(92) + '|')} " if cell else " " for cell in cells) + "|\n"
 
 
-class _Plain(yaml.CSafeDumper):
+class _Plain(Dumper):
     """Writes what occurs twice twice: an anchor would save lines and cost readers."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - of whatever it is
