@@ -18,10 +18,12 @@ PACKAGES := contracts shared services
 # Where no registry can be reached, a Terraform provider that lies on the machine will do.
 OFFLINE := if [ -x ../shared/tools/terraform-offline ]; then eval "$$(../shared/tools/terraform-offline)"; fi;
 # Where a slow test is; to collect all others too takes each worker three times as long.
-SLOW = $$(grep -rl 'mark\.slow' tests --include='test_*.py' --exclude-dir=soak | sort)
+SLOW = grep -rl 'mark\.slow' tests --include='test_*.py' --exclude-dir=soak | sort
+# Of them what tries a part by itself; the others start whole stacks.
+ALONE = 'tests/(ops/(bench|dlq/test_replay_many|rebuild)|packages|presentation|reconciler|terraform|trouble)'
 
 .DEFAULT_GOAL := help
-.PHONY: help create-environment requirements dev-setup run test check format lint types imports security e2e docs clean
+.PHONY: help create-environment requirements dev-setup run test check format lint types imports security slow e2e docs clean
 .PHONY: deployed contracts documents workflows terraform-check costs costs-table
 .PHONY: lock package incident rebuild-figures soak soak-check attack late-commits mutations reconcile-figures replay-figures
 .PHONY: bench bench-peers questions site slides reference demo dashboard dashboard-export browser screenshots
@@ -55,13 +57,13 @@ screenshots: browser ## The same, and write the pictures of docs/dashboards.md.
 
 # What is compiled is kept for the next worker and process: rewriting every test's asserts takes half of the collection, and
 # each of the hundreds of commands that `make e2e` starts would compile all of our modules, for half of its time.
-test e2e deployed incident: export PYTHONDONTWRITEBYTECODE =
+test slow e2e deployed incident: export PYTHONDONTWRITEBYTECODE =
 
 test: dev-setup ## Run every test that needs nothing beyond the environment, with coverage.
 	@echo "Tests on embedded Postgres and emulated S3 and SQS (11 to 16 minutes on 2 cores)"
 	@$(BIN)/pytest -m "not slow and not measured" -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered
 
-check: format-check lint types imports test e2e soak-check docs security ## Run what CI runs: tests and the slower checks.
+check: format-check lint types imports test slow e2e soak-check docs security ## Run what CI runs: tests and the slower checks.
 	@echo "make check: all passed"
 
 format: dev-setup ## Format the code.
@@ -79,9 +81,13 @@ types: dev-setup ## Check the types of our packages, strictly.
 imports: dev-setup ## Check that the layers import only what they may.
 	@$(BIN)/lint-imports
 
-e2e: dev-setup ## Run the tests that need whole stacks, another server, or Terraform (without it, those skip).
-	@echo "Whole stacks, started, killed and compared with an oracle; Terraform applied to an emulated account (about 13 minutes)"
-	@$(OFFLINE) $(BIN)/pytest $(SLOW) -m slow -n 4 --dist loadgroup --no-loadscope-reorder --durations=10
+slow: dev-setup ## Run the slow tests of single parts: packages, Terraform's plans (without it, those skip), memory, real rows.
+	@echo "Packages built and tried, Terraform's plans, the bench on few rows, memory, real rows (about 3 minutes)"
+	@$(OFFLINE) $(BIN)/pytest $$($(SLOW) | grep -E $(ALONE)) -m slow -n 4 --dist loadgroup --no-loadscope-reorder --durations=10
+
+e2e: dev-setup ## Run the tests that need whole stacks, another server, or Terraform applied (without it, that skips).
+	@echo "Whole stacks, started, killed and compared with an oracle; Terraform applied to an emulated account (about 8 minutes)"
+	@$(OFFLINE) $(BIN)/pytest $$($(SLOW) | grep -vE $(ALONE)) -m slow -n 4 --dist loadgroup --no-loadscope-reorder --durations=10
 
 deployed: dev-setup ## Of `make e2e` what applies Terraform to an emulated account, alone (about 6 minutes).
 	@$(OFFLINE) $(BIN)/pytest -m slow tests/e2e/deployed -s --no-cov

@@ -17,15 +17,13 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 LONGEST_FIRST = (
     "deployed",
-    "packages",
+    "walkthrough",
+    "runbook",
+    "fresh clone",
     "embedded",
     "silent",
-    "walkthrough",
-    "real rows",
     "incident",
-    "fresh clone",
-    "runbook",
-    "bench",
+    "real rows",
     "secrets",
 )
 """Groups of `make e2e` by how long they take; what is in none of them is short."""
