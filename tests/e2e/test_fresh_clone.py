@@ -32,7 +32,7 @@ def test_a_fresh_clone_runs_fills_every_star_table_ends_and_resumes(tmp_path: Pa
     clone = tmp_path / "totes"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
 
-    first = _make_run(clone, 25)
+    first = _make_run(clone, 15)
 
     for model in STAR_TABLES:
         rows = re.search(rf"{model.table}\s+([\d,]+)", first)
@@ -40,7 +40,7 @@ def test_a_fresh_clone_runs_fills_every_star_table_ends_and_resumes(tmp_path: Pa
         assert int(rows[1].replace(",", "")) > 0, model.table
     assert processes_of(clone) == []
 
-    second = _make_run(clone, 10)
+    second = _make_run(clone, 5)
 
     captured = [int(re.search(r"sales_order\s+([\d,]+)", text)[1].replace(",", "")) for text in (first, second)]
     assert captured[1] >= captured[0], "the second run goes on where the first stopped"
