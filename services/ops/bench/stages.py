@@ -40,8 +40,8 @@ FEED = "sales_order"
 MILLION = 1_000_000
 TICK_SECONDS = 0.01
 """The kernel counts another process's time in these: less is nothing."""
-BATCHES_A_TRANSACTION = 10
-"""As many messages as an event of SQS brings the loader at most."""
+BATCHES_A_TRANSACTION = 2
+"""As many full pages as the loader takes into one transaction."""
 COMPRESSING = ("compress", "flush")
 """What the compressing functions of every zlib are called."""
 STAGES = ("extract", "compress", "parse", "validate", "build", "Parquet write", "Parquet read", "stage", "merge")
