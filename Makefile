@@ -130,8 +130,9 @@ replay-figures: dev-setup ## Measure how fast 10,000 parked messages are replaye
 rebuild-figures: dev-setup ## Measure how fast an archive of 100,000 rows is rebuilt, and in how much more memory than one of 20,000.
 	@$(BIN)/pytest tests/ops/rebuild/test_bounded.py -s
 
-bench-peers: dev-setup build/peers/.installed ## Measure Sling, dlt and COPY beside this project on 1,000,000 sales orders (about 4 minutes a run, three runs; Linux, x86_64).
-	@$(BIN)/python -m tests.peers --json .totes/bench-peers.json
+bench-peers: dev-setup build/peers/.installed ## Measure Sling, dlt and COPY beside this project on 1,000,000 sales orders (about 4 minutes a run, RUNS=3; Linux, x86_64).
+	@mkdir -p .totes
+	@$(BIN)/python -m tests.peers --runs $(RUNS) --json .totes/bench-peers.json
 
 incident: dev-setup ## Play a night of four troubles on a real stack and record it in docs/incident.md (about 2 minutes).
 	@$(BIN)/python -m tests.incident --record docs/incident.md
