@@ -109,7 +109,7 @@ def copy_checksums(feed: Feed, schema: str, *, server_version: int) -> str:
     A part has as many keys as `totes.width` says. A sum is the one combination of hashes that PostgreSQL 13 has.
     """
     row_hash = _row_hash(_texts(feed), server_version)
-    part = f"({_key(feed)}::bigint - current_setting('totes.low')::bigint - 1) / current_setting('totes.width')::bigint"
+    part = f"({_key(feed)}::bigint - {_once('low')} - 1) / {_once('width')}"
     return _copy(
         f"SELECT {part}, count(*), sum({row_hash}) FROM {_from(feed, schema)} WHERE {_in_range(feed)} GROUP BY 1"
     )

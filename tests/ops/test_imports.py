@@ -1,4 +1,7 @@
-"""A look at the pipeline does not wait for what it does not use, each look in an interpreter of its own."""
+"""A look at the pipeline does not wait for what it does not use, each look in an interpreter of its own.
+
+Nothing runs here: what a look imports once it has found a pipeline is not seen.
+"""
 
 import json
 import subprocess

@@ -14,6 +14,7 @@ from typing import Any
 from contracts.feeds import FEEDS, Feed
 from contracts.messages import ChangeBatch, LoadBatch, ObjectRef
 from contracts.star import StarRow
+from services.loader.handler import TRANSACTION_ROWS
 from services.loader.load import load
 from services.loader.staging import Load, stage
 from services.loader.warehouse import Warehouse
@@ -40,8 +41,6 @@ FEED = "sales_order"
 MILLION = 1_000_000
 TICK_SECONDS = 0.01
 """The kernel counts another process's time in these: less is nothing."""
-BATCHES_A_TRANSACTION = 2
-"""As many full pages as the loader takes into one transaction."""
 COMPRESSING = ("compress", "flush")
 """What the compressing functions of every zlib are called."""
 STAGES = ("extract", "compress", "parse", "validate", "build", "Parquet write", "Parquet read", "stage", "merge")
@@ -148,8 +147,9 @@ def _carry(stand: Stand, warehouse: Warehouse, feed: Feed, star: type[StarRow]) 
     ledger["compress"] = Spent(own=compressing(), wall=compressing())
     ledger["extract"] -= ledger["compress"]
     loads = [_transformed(ledger, feed, star, batch, body) for batch, body in polled]
-    for start in range(0, len(loads), BATCHES_A_TRANSACTION):
-        _load(ledger, stand.warehouse, warehouse, star, loads[start : start + BATCHES_A_TRANSACTION])
+    pages = max(1, TRANSACTION_ROWS // Settings().page_rows)
+    for start in range(0, len(loads), pages):
+        _load(ledger, stand.warehouse, warehouse, star, loads[start : start + pages])
     return ledger
 
 

@@ -15,8 +15,7 @@ from services.ops.bench.figures import Figure
 HEAD = ("what", "median", "unit", "least … greatest", "limit", "in limits", "target", "met")
 NUMBERS = ("median", "least … greatest", "limit", "in limits")
 MARK = "bench"
-"""Of the block in a document."""
-"""Between these, in a document, the tables are made anew."""
+"""Of the block in a document in which the tables are made anew."""
 _THOUSAND, _TEN = 1_000, 10
 _LEAST = 5e-4
 """Below it a number is shown as nothing."""
