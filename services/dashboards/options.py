@@ -4,22 +4,15 @@ Invariant: names that the pipeline shares keep the pipeline's variable (TOTES_WA
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
 
-from services.ops.options import UpOptions, in_words
-from shared.errors import ConfigurationError
-from shared.settings import ENV_PREFIX
+from services.ops.options import Options, UpOptions
 
 
-class DashboardOptions(BaseSettings):
+class DashboardOptions(Options):
     """One run of Superset in the foreground."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
-    )
 
     analyst_dsn: str | None = Field(
         None, description="DSN of the warehouse, of a login that may read; without one, the embedded warehouse."
@@ -30,14 +23,6 @@ class DashboardOptions(BaseSettings):
         None, description="TCP port on this machine; without one, 8088, or any free one if that is taken."
     )
     superset_dir: Path = Field(Path("build/superset"), description="Environment that Superset is installed in.")
-
-    @classmethod
-    def of(cls, **given: Any) -> Self:
-        """The options given, completed by variables, `.env` and defaults. Raises ConfigurationError in one sentence."""
-        try:
-            return cls(**{name: value for name, value in given.items() if value is not None})
-        except ValidationError as error:
-            raise ConfigurationError(in_words(error)) from error
 
     @property
     def home(self) -> Path:

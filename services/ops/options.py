@@ -20,12 +20,24 @@ SIMULATE_CHANGES_PER_SECOND = 5.0
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class UpOptions(BaseSettings):
-    """One run of the pipeline in the foreground."""
+class Options(BaseSettings):
+    """What a command is told, wherever it is written."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
     )
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """The options given, completed by variables, `.env` and defaults. Raises ConfigurationError in one sentence."""
+        try:
+            return cls(**{name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            raise ConfigurationError(in_words(error)) from error
+
+
+class UpOptions(Options):
+    """One run of the pipeline in the foreground."""
 
     source_dsn: str | None = Field(
         None, description="DSN of the source, postgresql://user@host:port/database; without one, an embedded totesys."
@@ -57,14 +69,6 @@ class UpOptions(BaseSettings):
     state_dir: Path = Field(
         Path(".totes"), description="Folder that keeps the stack between runs: databases, buckets, logs."
     )
-
-    @classmethod
-    def of(cls, **given: Any) -> Self:
-        """The options given, completed by variables, `.env` and defaults. Raises ConfigurationError in one sentence."""
-        try:
-            return cls(**{name: value for name, value in given.items() if value is not None})
-        except ValidationError as error:
-            raise ConfigurationError(in_words(error)) from error
 
     @field_validator("time_zone")
     @classmethod
