@@ -25,7 +25,8 @@ def message(code: bytes, body: bytes = b"") -> bytes:
 
 READY = message(b"Z", b"T")
 GREETING = message(b"R", pack("!i", 0)) + READY
-COPYING = b"".join((message(b"1"), READY, message(b"n"), READY, message(b"2"), message(b"H", b"\0\0\0")))
+BINDING = b"".join((message(b"1"), READY, message(b"n"), READY, message(b"2")))
+COPYING_TEXT, COPYING_BINARY = (BINDING + message(b"H", kind + b"\0\0") for kind in (b"\0", b"\1"))
 COPIED = message(b"c") + message(b"C", b"COPY 7\0") + READY
 NOTICE = message(b"N", b"SNOTICE\0Mhere\0\0")
 CANCELED = message(b"E", b"SERROR\0C57014\0Mcanceled\0\0") + READY
@@ -74,24 +75,39 @@ def say(to: socket.socket, said: Sequence[bytes]) -> None:
             pass
 
 
-ROW = st.binary(max_size=40) | st.sampled_from([b"d" * 9, b"\0\0\0\4", b"x" * BUFFER_BYTES, b"d\0\0\0\5" * 60_000])
+LONG = 2**16
+TEXT = st.sampled_from(
+    [b"", b"\n", b"d", b"d" * 9, b"d\nd", *(b"x" * (LONG + more) for more in (-5, -4, -3, BUFFER_BYTES))]
+)
+TEXTS = TEXT | st.binary(max_size=40).map(lambda row: row.replace(b"\0", b"0"))
+BYTES = TEXTS | st.binary(max_size=40) | st.sampled_from([b"\0\0\0\4", b"d\0\0\0\5" * 60_000, b"d\0\0\0\5\n"])
+NOTICES = st.sampled_from([NOTICE, message(b"N", b"Sd\0Md\0\0\0\6here\0\0")])
 END = st.sampled_from([COPIED, CANCELED, b"", message(b"d", b"lost")[:-1], b"d\0\0"])
+
+
+def parts_of(rows: st.SearchStrategy[bytes]) -> st.SearchStrategy[list[bytes]]:
+    """What a server says between the beginning and the end of a COPY."""
+    return st.lists(rows.map(lambda row: message(b"d", row)) | NOTICES, max_size=12)
 
 
 @settings(deadline=None)
 @given(
-    parts=st.lists(ROW.map(lambda row: message(b"d", row)) | st.just(NOTICE), max_size=12),
+    said=parts_of(TEXTS).map(lambda parts: (COPYING_TEXT, parts))
+    | parts_of(BYTES).map(lambda parts: (COPYING_BINARY, parts)),
     end=END,
     cuts=st.lists(st.integers(0, 600), max_size=6),
 )
-@example(parts=[message(b"d", b"a"), NOTICE, message(b"d", b"b")], end=COPIED, cuts=[])
-@example(parts=[message(b"d", b"a")], end=CANCELED, cuts=[])
-def test_copy_by_the_buffer_is_copy_by_the_row(parts: list[bytes], end: bytes, cuts: list[int]):
-    whole = COPYING + b"".join(parts) + end
+@example(said=(COPYING_TEXT, [message(b"d", b"a"), NOTICE, message(b"d", b"b")]), end=COPIED, cuts=[])
+@example(said=(COPYING_TEXT, [message(b"d", b"a")]), end=CANCELED, cuts=[])
+@example(said=(COPYING_TEXT, [message(b"d", b"x" * size) for size in (1, LONG - 5, LONG - 4, 1)]), end=COPIED, cuts=[])
+@example(said=(COPYING_BINARY, [message(b"d", row) for row in (b"a", b"d\0\0\0\5\n", b"b")]), end=COPIED, cuts=[])
+def test_copy_by_the_buffer_is_copy_by_the_row(said: tuple[bytes, list[bytes]], end: bytes, cuts: list[int]):
+    beginning, parts = said
+    whole = beginning + b"".join(parts) + end
     places = [0, *sorted({place for place in cuts if 0 < place < len(whole)}), len(whole)]
-    said = [whole[start:stop] for start, stop in pairwise(places)]
+    pieces = [whole[start:stop] for start, stop in pairwise(places)]
 
-    assert copied(BufferedConnection, said) == copied(Connection, said)
+    assert copied(BufferedConnection, pieces) == copied(Connection, pieces)
 
 
 @pytest.mark.parametrize("columns", ["number", "number, repeat('x', 300000)"])
