@@ -51,6 +51,11 @@ class Census:
         self.counted: Horizon | None = None
         """The last snapshot in which known keys and the source's count agreed."""
 
+    @property
+    def listed(self) -> bool:
+        """Whether keys are known at all: until then none that is read counts."""
+        return self._listed is not None
+
     def meet(self, keys: Iterable[int]) -> None:
         """Rows of these keys were read, whether or not they were sent."""
         if self._listed is not None:

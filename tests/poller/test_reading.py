@@ -235,12 +235,12 @@ def test_a_scan_keeps_to_its_interval_its_share_and_its_size(pace: Pace, due: bo
 
 def test_the_memory_forgets_the_least_recently_used_and_only_knows_the_latest():
     memory = Memory(limit=2)
-    memory.keep({1: 10, 2: 20})
+    memory.keep({1: 10, 2: 20}, 2)
     assert memory.held([(1, 10), (2, 21)]) == {1: 10}
-    memory.keep({3: 30})
+    memory.keep({3: 30}, 3)
 
     assert memory.held([(1, 10), (2, 20), (3, 30)]) == {1: 10, 3: 30}
-    memory.keep({1: 11})
+    memory.keep({1: 11}, 1)
     assert memory.held([(1, 10)]) == {}
     assert memory.held([(1, 11)]) == {1: 11}
     memory.clear()
@@ -261,5 +261,5 @@ def test_a_row_is_skipped_only_where_its_hash_is_the_latest_sent(steps: list[tup
         assert held.items() <= equal.items()
         assert limit < len(latest) or held == equal
         if sent:
-            memory.keep(rows)
+            memory.keep(rows, max(rows))
             latest.update(rows)
