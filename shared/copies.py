@@ -12,6 +12,7 @@ other messages are among them, and COPY in binary holds any byte: there each mes
 """
 
 import re
+import time
 from collections.abc import Sequence
 from struct import Struct
 from typing import Any, Protocol
@@ -20,6 +21,10 @@ from shared.statements import RememberingConnection
 
 BUFFER_BYTES = 256 * 1024
 """What a Unix socket holds at most, and some 2,000 rows of an order; pg8000's own 8 KiB is one write of the server."""
+GATHER_SECONDS = 0.002
+"""How long to let rows gather where the last read found the buffer less than half full: a server writes 8 KiB at a
+time, and each of its writes would wake us for some 60 rows. It fills a quarter of its socket meanwhile, so it never
+waits for us; and an answer that comes in one write or two is not kept waiting either."""
 _COPY_DATA = ord("d")
 _HEAD = Struct("!Bi")
 """A message's code and its length, which counts itself but not the code."""
@@ -57,10 +62,12 @@ class BufferedConnection(RememberingConnection):
         """Connect as pg8000 does. Nothing was asked yet, so its small buffer is empty and may be exchanged."""
         super().__init__(**arguments)
         self._sock = self._usock.makefile("rwb", BUFFER_BYTES)
+        self._read_early = False
 
     def handle_COPY_OUT_RESPONSE(self, data: bytes, context: Any) -> None:  # noqa: N802 - pg8000 calls it by this name
         """Begin a COPY; its first byte tells whether text follows."""
         super().handle_COPY_OUT_RESPONSE(data, context)
+        self._read_early = False
         if isinstance(context.stream, Stream):
             context.stream.binary = data[0] != 0
 
@@ -73,7 +80,10 @@ class BufferedConnection(RememberingConnection):
 
     def _rows_ahead(self, *, binary: bool) -> list[bytes]:
         """The rows that lie whole in the buffer before anything else does; reads once where the buffer is empty."""
+        if self._read_early:
+            time.sleep(GATHER_SECONDS)
         held = self._sock.peek()
+        self._read_early = len(held) < BUFFER_BYTES / 2
         rows, end = (None if binary else _short_rows(held)) or _any_rows(held)
         self._sock.read(end)
         return rows
