@@ -341,12 +341,12 @@ class Poller:
 
         If it began in an earlier one, a row may have appeared behind where it stood: that agreement proves nothing.
         """
-        census, there = self._censuses[turn.feed.name], Keys()
+        census = self._censuses[turn.feed.name]
         if census.agrees(self._source.count_rows(turn.feed)):
             if reading.nothing_new(turn.read.first, turn.horizon):
                 census.counted = turn.horizon
             return
-        self._source.copy_all_keys(turn.feed, there)
+        there = Keys(self._source.all_keys(turn.feed))
         since = turn.read.model_copy(update={"base": census.counted})
         self._publish_gone(replace(turn, read=since), census.gone(there), live=len(census))
         self._memories[turn.feed.name].keep_only(there)

@@ -4,7 +4,7 @@ Invariant: a row that became visible since a feed's base horizon always meets th
 that was not yet read is ever behind the horizon kept. Reading the same rows twice is harmless: every doubt reads more.
 """
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -345,10 +345,11 @@ class Memory:
             del self._latest[key]
         self._latest.update(rows)
 
-    def keep_only(self, there: Container[int]) -> None:
+    def keep_only(self, there: Iterable[int]) -> None:
         """Every other key's row is gone: if it comes back, equal or not, it must be sent."""
         self._catch_up()
-        self._latest = {key: row_hash for key, row_hash in self._latest.items() if key in there}
+        known = set(self._latest).intersection(there)
+        self._latest = {key: row_hash for key, row_hash in self._latest.items() if key in known}
 
     def clear(self) -> None:
         """Another owner, or a run that failed, may have sent something since."""
