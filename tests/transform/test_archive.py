@@ -38,6 +38,15 @@ def test_what_copy_wrote_is_read_back_to_the_letter(table):
     assert list(zip(*columns.values(), strict=True)) == table
 
 
+def test_a_text_of_any_length_is_read_back_to_the_letter():
+    table = [(str(place), "x" * (place % 600), None if place % 5 else "\t\n") for place in range(3_000)]
+    body = packed(copy_text(NAMES, [dict(zip(NAMES, line, strict=True)) for line in table]))
+
+    columns = decode(body, NAMES, len(table), "here")
+
+    assert list(zip(*columns.values(), strict=True)) == table
+
+
 HOSTILE = [
     None, "", "NULL", r"\N", r"\\N", "\\", "\\\\", r"\.", r"\t", "\t", "\n", "\r", "\r\n", "\b", "\f", "\v", " ",
     "O'Keefe", '"', "a,b", "👜", "é", "\u2028", "\x85", "\x1f", "007",
