@@ -84,6 +84,7 @@ GOOD = b"1\t2\t3\n4\t5\t6\n"
         (packed(b"1\t2\t3\n"), "1 lines"),
         (packed(GOOD * 2), "4 lines"),
         (packed(b"1\t2\n3\t4\t5\t6\n"), "2 lines"),
+        (packed(b"1\n2\t3\n4\t5\t6\n"), "3 lines with 6 fields"),
         (packed(b"1\t2\t3\n4\t5\t6"), "1 lines"),
         (packed(b""), "0 lines"),
         (packed(GOOD + b"7"), "2 lines with 6 fields and a piece of one more"),
