@@ -28,8 +28,9 @@ CREATE TEMP TABLE IF NOT EXISTS {stage_table(table)} (
 
 _OBSERVATIONS = """
 CREATE TEMP TABLE IF NOT EXISTS stage_fresh (
-    key int, generation int, revision bigint, contract int, star_hash bigint
+    key int, generation int, revision bigint, contract int, row_hash bigint, star_hash bigint, seen_at timestamptz
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS stage_touched (
-    key int, generation int, revision bigint, contract int, star_hash bigint, head boolean
+    key int, generation int, revision bigint, contract int, row_hash bigint, star_hash bigint, seen_at timestamptz,
+    head boolean
 ) ON COMMIT DELETE ROWS;"""
