@@ -23,7 +23,7 @@ CHUNK_BYTES = 256 * 1024
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 """Signature, no flags, no extension."""
 _TRAILER = b"\xff\xff"
-_EPOCH = np.datetime64("2000-01-01")
+EPOCH = np.datetime64("2000-01-01")
 """From which Postgres counts days and microseconds."""
 _TYPES: dict[type, Any] = {int: ">i4", date: ">i4", time: ">i8", bool: "u1"}
 _BASE = 10_000
@@ -68,10 +68,13 @@ def _blank(fields: Sequence[tuple[str, Any]], rows: int, data: LoadBatchData) ->
     chunk["f0"] = len(fields)
     for name, kind in fields:
         chunk[f"{name} length"] = np.dtype(kind).itemsize
+        if np.dtype(kind).names:
+            places = chunk[name]["digits"].shape[1]
+            chunk[name]["count"], chunk[name]["weight"], chunk[name]["scale"] = places, places - 2, 2
     position = data.position
     for name, value in zip(POSITION, (position.generation, position.revision, position.contract), strict=True):
         chunk[name] = value
-    clock = np.datetime64(data.as_of.replace(tzinfo=None), "us") - _EPOCH
+    clock = np.datetime64(data.as_of.replace(tzinfo=None), "us") - EPOCH
     chunk[_SEEN_AT] = clock.astype("int64")
     return chunk
 
@@ -80,17 +83,32 @@ def _type(column: Column, values: npt.NDArray[Any]) -> Any:
     if column.python is not Decimal:
         return _TYPES[column.python]
     return np.dtype(
-        [(name, ">i2") for name in ("count", "weight", "sign", "scale")] + [("digits", ">i2", _digits(values))]
+        [(name, ">i2") for name in ("count", "weight", "sign", "scale")] + [("digits", ">i2", places_of(values))]
     )
 
 
-def _digits(hundredths: npt.NDArray[Any]) -> int:
-    """How many digits the greatest of them needs, the one behind the point included."""
+def places_of(hundredths: npt.NDArray[Any]) -> int:
+    """How many digits of base 10,000 the greatest of them needs, the one behind the point included."""
     greatest = max(-int(hundredths.min(initial=0)), int(hundredths.max(initial=0)))
-    digits = 2
-    while greatest >= 100 * _BASE ** (digits - 1):
-        digits += 1
-    return digits
+    places = 2
+    while greatest >= 100 * _BASE ** (places - 1):
+        places += 1
+    return places
+
+
+def digits_of(hundredths: npt.NDArray[Any], places: int) -> Iterator[npt.NDArray[np.uint64]]:
+    """Their digits of base 10,000, without their sign, the last place first: that one is behind the point."""
+    rest, behind = _divided(np.abs(hundredths).astype("uint64"), 100)
+    yield behind * np.uint64(100)
+    for _ in range(places - 1):
+        rest, digits = _divided(rest, _BASE)
+        yield digits
+
+
+def _divided(numbers: npt.NDArray[np.uint64], by: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Quotients and remainders, in half the time that divmod takes."""
+    quotients = numbers // np.uint64(by)
+    return quotients, numbers - quotients * np.uint64(by)
 
 
 def _fill(field: npt.NDArray[Any], column: Column, values: npt.NDArray[Any]) -> None:
@@ -98,17 +116,14 @@ def _fill(field: npt.NDArray[Any], column: Column, values: npt.NDArray[Any]) -> 
     if column.python is Decimal:
         _fill_numeric(field, values)
     elif column.python is date:
-        field[:] = (values.astype("datetime64[D]") - _EPOCH).astype("int64")
+        field[:] = (values.astype("datetime64[D]") - EPOCH).astype("int64")
     else:
         field[:] = values
 
 
 def _fill_numeric(field: npt.NDArray[Any], hundredths: npt.NDArray[Any]) -> None:
     """Hundredths as numeric: digits of base 10,000, the last behind the point; Postgres strips zeros before them."""
-    digits = field["digits"].shape[1]
-    field["count"], field["weight"], field["scale"] = digits, digits - 2, 2
+    places = field["digits"].shape[1]
     field["sign"] = np.where(hundredths < 0, 0x4000, 0)
-    rest, behind = np.divmod(np.abs(hundredths).astype("uint64"), 100)
-    field["digits"][:, -1] = behind * 100
-    for place in range(digits - 2, -1, -1):
-        rest, field["digits"][:, place] = np.divmod(rest, _BASE)
+    for place, digits in zip(range(places - 1, -1, -1), digits_of(hundredths, places), strict=True):
+        field["digits"][:, place] = digits
