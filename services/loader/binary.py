@@ -28,8 +28,21 @@ EPOCH = np.datetime64("2000-01-01")
 _TYPES: dict[type, Any] = {int: ">i4", date: ">i4", time: ">i8", bool: "u1"}
 _BASE = 10_000
 """Of numeric's digits."""
-_TAIL = [(ROW_HASH, ">i8"), ("_deleted", "u1"), ("_generation", ">i4"), ("_revision", ">i8"), ("_contract", ">i4")]
 _SEEN_AT = "_seen_at"
+STAR_HASH = "_star_hash"
+_OURS = {
+    ROW_HASH: ">i8",
+    "_deleted": "u1",
+    "_generation": ">i4",
+    "_revision": ">i8",
+    "_contract": ">i4",
+    STAR_HASH: ">i8",
+    _SEEN_AT: ">i8",
+}
+STAGED = (ROW_HASH, "_deleted", *POSITION, _SEEN_AT)
+"""What a staged row carries behind its star columns; the stage itself has the star hash computed."""
+VERSION = (ROW_HASH, *POSITION, STAR_HASH, _SEEN_AT)
+"""What a version carries behind them."""
 
 
 def fits(columns: Sequence[Column]) -> bool:
@@ -37,12 +50,13 @@ def fits(columns: Sequence[Column]) -> bool:
     return all(not column.nullable and (column.python in _TYPES or column.python is Decimal) for column in columns)
 
 
-def copy_binary(present: Sequence[Column], data: LoadBatchData, columns: Mapping[str, Array]) -> Iterator[bytes]:
-    """The rows of a load batch that changes, some thousand a chunk."""
-    fields = [(column.name, _type(column, np.asarray(columns[column.name]))) for column in present] + [
-        *_TAIL,
-        (_SEEN_AT, ">i8"),
-    ]
+def copy_binary(
+    present: Sequence[Column], data: LoadBatchData, columns: Mapping[str, Array], ours: Sequence[str] = STAGED
+) -> Iterator[bytes]:
+    """The rows of a load batch that changes, some thousand a chunk, with `ours` behind the star columns."""
+    fields = [(column.name, _type(column, np.asarray(columns[column.name]))) for column in present]
+    fields += [(name, _OURS[name]) for name in ours]
+    hashes = [name for name in ours if name in columns]
     rows = max(1, min(data.object.rows, CHUNK_BYTES // _record(fields).itemsize))
     chunk = _blank(fields, rows, data)
     yield _HEADER
@@ -50,7 +64,8 @@ def copy_binary(present: Sequence[Column], data: LoadBatchData, columns: Mapping
         part = chunk[: data.object.rows - start]
         for column in present:
             _fill(part[column.name], column, np.asarray(columns[column.name][start : start + rows]))
-        part[ROW_HASH] = columns[ROW_HASH][start : start + rows]
+        for name in hashes:
+            part[name] = columns[name][start : start + rows]
         yield part.tobytes()
     yield _TRAILER
 

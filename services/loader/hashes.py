@@ -97,7 +97,7 @@ def _read(kind: type, values: npt.NDArray[Any]) -> _Column:
     numbers = values.astype("datetime64[D]", copy=False).view("int64") if kind is date else values
     low, high = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
     once = REPEATED * (high - low + 1) <= len(numbers)
-    to_hash = np.arange(low, high + 1) if once else numbers
+    to_hash = low + np.arange(high - low + 1) if once else numbers
     if kind is date:
         to_hash = to_hash - EPOCH.astype("int64")
     return _Column(_of_money if kind is Decimal else _of_integers, numbers, to_hash, low if once else None)

@@ -62,7 +62,7 @@ def keep_history(
     sql = fact_sql(fact, in_order=staged.ascending)
     held = many and hold_members(connection, fact, staged.members)
     if staged.once and not repairs:
-        if many and not _any_seen(connection, sql, staged):
+        if many and not any_seen(connection, fact, staged):
             connection.run(sql.keep_first)
             return _insert(connection, sql.insert_first, held=held)
         with skipping_checks(connection, held=held):
@@ -72,9 +72,11 @@ def keep_history(
     return _merge(connection, fact, staged, repairs=repairs, held=held)
 
 
-def _any_seen(connection: Connection, sql: "FactSql", staged: Staged) -> bool:
+def any_seen(connection: Connection, fact: type[StarRow], staged: Staged) -> bool:
+    """Whether any key between the least and the greatest of a load batch was ever observed."""
     lows, highs = zip(*staged.spans, strict=True)
-    return rows_of(connection, sql.find_any, lows=as_array(lows), highs=as_array(highs)) == [[True]]
+    asked = fact_sql(fact, in_order=staged.ascending).find_any
+    return rows_of(connection, asked, lows=as_array(lows), highs=as_array(highs)) == [[True]]
 
 
 def _merge(connection: Connection, fact: type[StarRow], staged: Staged, *, repairs: bool, held: bool) -> int:
