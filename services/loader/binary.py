@@ -86,12 +86,18 @@ def _blank(fields: Sequence[tuple[str, Any]], rows: int, data: LoadBatchData) ->
         if np.dtype(kind).names:
             places = chunk[name]["digits"].shape[1]
             chunk[name]["count"], chunk[name]["weight"], chunk[name]["scale"] = places, places - 2, 2
-    position = data.position
-    for name, value in zip(POSITION, (position.generation, position.revision, position.contract), strict=True):
-        chunk[name] = value
-    clock = np.datetime64(data.as_of.replace(tzinfo=None), "us") - EPOCH
-    chunk[_SEEN_AT] = clock.astype("int64")
+    for name, value in _equal_for_all(data).items():
+        if name in chunk.dtype.names:
+            chunk[name] = value
     return chunk
+
+
+def _equal_for_all(data: LoadBatchData) -> dict[str, int]:
+    """What each row of a load batch says alike."""
+    position = data.position
+    clock = np.datetime64(data.as_of.replace(tzinfo=None), "us") - EPOCH
+    places = zip(POSITION, (position.generation, position.revision, position.contract), strict=True)
+    return {**dict(places), _SEEN_AT: int(clock.astype("int64"))}
 
 
 def _type(column: Column, values: npt.NDArray[Any]) -> Any:

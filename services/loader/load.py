@@ -15,13 +15,11 @@ from typing import Any
 
 from contracts.messages import LoadBatch, Operation, Origin
 from contracts.star import Kind, StarRow
-from services.loader import dimensions, history
-from services.loader.history import any_seen
+from services.loader import dimensions, history, straight
 from services.loader.proof import TAKEN, prove, take
 from services.loader.references import MANY_ROWS
 from services.loader.stage_table import stage_table
 from services.loader.staging import Load, Staged, look, stage, together
-from services.loader.straight import copy_first, may_copy
 from services.loader.warehouse import Warehouse, take_lock
 from shared import parquet
 from shared.errors import MalformedMessage
@@ -71,11 +69,14 @@ def load(warehouse: Warehouse, table: type[StarRow], loads: Sequence[Load], *, m
 
 
 def _load_many(connection: Connection, table: type[StarRow], loads: Sequence[Load], many_rows: int) -> Report:
-    """Stage before the lock is asked for, while another loader merges; first rows need no stage at all."""
+    """Stage before the lock is asked for, while another loader merges; rows that begin versions need no stage."""
     opened = [load.opened() for load in _by_page(loads)]
     told = together([look(table, load) for load in opened])
-    first = may_copy(connection, table, [load.batch.data for load in opened], told)
-    ahead = Ahead(told if first else _stage(connection, table, opened), in_stage=not first)
+    copied = straight.able(connection, table, [load.batch.data for load in opened], told)
+    if copied:
+        opened = [straight.hashed(table, load) for load in opened]
+        straight.prepare(connection, table, opened, told)
+    ahead = Ahead(told if copied else _stage(connection, table, opened), in_stage=not copied)
     take_lock(connection, table)
     return _load(connection, table, opened, many_rows, ahead)
 
@@ -86,9 +87,9 @@ def _load(
     """Under the lock. What was done `ahead` serves where all of it is to be loaded, as is usual."""
     there: dict[str, datetime] = dict(rows_of(connection, _FIND_LOADED, ids=[load.batch.id for load in loads]))
     new, again = sort_out(loads, there)
-    if ahead and not ahead.in_stage and len(new) == len(loads) and not any_seen(connection, table, ahead.told):
+    if ahead and not ahead.in_stage and len(new) == len(loads) and straight.all_begin(connection, table, ahead.told):
         dimensions.infer_members(connection, ahead.told.members)
-        rows, versions = ahead.told.rows, copy_first(connection, table, loads, ahead.told)
+        rows = versions = straight.copy_versions(connection, table, loads, ahead.told)
     else:
         rows, versions = _stage_and_merge(connection, table, loads, (*new, *again), many_rows, ahead)
     _keep(connection, [item.batch for item in new])

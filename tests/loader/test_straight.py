@@ -52,8 +52,9 @@ def heard(star: Star, login: str, *made: Made) -> tuple[int, int]:
     return listener.told(STAGED), listener.told(COPIED)
 
 
-def sales(*keys: int, revision: int = 10, **options: Any) -> Made:
-    return changed(FactSalesOrder, [{**SALE, "sales_order_id": key} for key in keys], at(1, revision), **options)
+def sales(*keys: int, revision: int = 10, units_sold: int = 1000, **options: Any) -> Made:
+    rows = [{**SALE, "sales_order_id": key, "units_sold": units_sold} for key in keys]
+    return changed(FactSalesOrder, rows, at(1, revision), **options)
 
 
 def test_first_rows_are_copied_into_the_fact_page_after_page(star: Star, trusted: str) -> None:
@@ -68,16 +69,36 @@ def test_first_rows_are_copied_into_the_fact_page_after_page(star: Star, trusted
     ]
 
 
+def test_later_rows_that_changed_are_copied_too_and_so_is_what_was_deleted_before(star: Star, trusted: str) -> None:
+    load_all(star.warehouse(), sales(1, 2), deleted(FactSalesOrder, [2], at(1, 15)))
+
+    assert heard(star, trusted, sales(1, revision=20, units_sold=7), sales(2, 3, revision=20)) == (0, 2)
+    versions = star.rows(
+        "SELECT sales_order_id, units_sold, ended_by FROM history_sales_order ORDER BY sales_record_id"
+    )
+    assert versions == [[1, 1000, "changed"], [2, 1000, "deleted"], [1, 7, None], [2, 1000, None], [3, 1000, None]]
+
+
 @pytest.mark.parametrize(
     "made",
     [
         (sales(2, 3, revision=20),),
+        (sales(1, 3, revision=5, units_sold=7),),
+        (sales(1, 3, units_sold=7),),
         (deleted(FactSalesOrder, [7], at(1, 20)),),
         (sales(8), sales(7)),
         (sales(7, origin=Origin.REPAIR),),
         (sales(7), deleted(FactSalesOrder, [8], at(1, 20))),
     ],
-    ids=["a key that was seen", "a deletion", "keys out of order", "a repair", "a deletion beside them"],
+    ids=[
+        "an equal row",
+        "an earlier row",
+        "another reader's row",
+        "a deletion",
+        "keys out of order",
+        "a repair",
+        "a deletion beside them",
+    ],
 )
 def test_whatever_must_be_compared_is_staged(star: Star, trusted: str, made: tuple[Made, ...]) -> None:
     load_all(star.warehouse(), sales(1, 2))
