@@ -11,11 +11,16 @@ LOADED_BATCHES = Path(__file__).with_name("loaded_batches.sql").read_text(encodi
 POSITION = ("_generation", "_revision", "_contract")
 """What decides who is newer, as columns of a star table or of a stage."""
 SEEN_POSITION = ("generation", "revision", "contract")
-"""The same as columns of a `_seen_` table."""
+"""The same as columns of an observation."""
 
 
-def seen_table(fact: type[StarRow]) -> str:
-    """The bookkeeping table of a fact's observations."""
+def unversioned_table(fact: type[StarRow]) -> str:
+    """The table of a fact's observations that made no version: equal to the one before, or deletions."""
+    return str(identifier("_unversioned_" + fact.key.removesuffix("_id")))
+
+
+def seen_view(fact: type[StarRow]) -> str:
+    """The view of all of a fact's observations: versions, and what made none."""
     return str(identifier("_seen_" + fact.key.removesuffix("_id")))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from contracts.star import STAR_TABLES, Column, Kind, StarRow
 from services.loader.schema import DATES, FACTS, feed_of
-from shared.bookkeeping import POSITION, SEEN_POSITION, columns_of, listed, row, seen_table
+from shared.bookkeeping import POSITION, SEEN_POSITION, columns_of, listed, row, seen_view, unversioned_table
 from shared.postgres import identifier, literal
 
 _FACT_BOOKKEEPING = (
@@ -16,6 +16,8 @@ _FACT_BOOKKEEPING = (
     "_revision bigint NOT NULL",
     "_contract int NOT NULL",
     "_star_hash bigint NOT NULL",
+    "_row_hash bigint",
+    "_seen_at timestamptz NOT NULL",
 )
 _DIMENSION_BOOKKEEPING = (
     "_generation int NOT NULL",
@@ -101,6 +103,23 @@ CREATE TABLE _complete (
     as_of timestamptz,
     proven_at timestamptz
 );"""
+_KEEPING = """\
+-- What somebody deletes or moves in a fact by hand stays an observation, so that a reconcile gives the version back.
+CREATE FUNCTION _keep_observations() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format(
+        'INSERT INTO %1$I.%2$I (key, generation, revision, contract, row_hash, star_hash, seen_at)
+         SELECT %3$I, _generation, _revision, _contract, _row_hash, _star_hash, _seen_at FROM %4$s g
+          WHERE NOT EXISTS (SELECT FROM %1$I.%5$I f
+                             WHERE (f.%3$I, f._generation, f._revision, f._contract, f._star_hash)
+                                 = (g.%3$I, g._generation, g._revision, g._contract, g._star_hash))
+             OR %6$L = ''TRUNCATE''
+             ON CONFLICT DO NOTHING',
+        TG_TABLE_SCHEMA, TG_ARGV[0], TG_ARGV[1],
+        CASE TG_OP WHEN 'TRUNCATE' THEN format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME) ELSE 'gone' END,
+        TG_TABLE_NAME, TG_OP);
+    RETURN NULL;
+END $$;"""
 _FRESHNESS = """\
 -- Each feed: how far it is loaded and complete, and how fresh its last 1000 polls and scans with rows were at commit.
 CREATE VIEW freshness AS
@@ -127,10 +146,14 @@ def _statements() -> Iterator[str]:
     for table in STAR_TABLES:
         yield _table(table)
     for fact in FACTS:
-        yield _seen(fact)
+        yield _unversioned(fact)
+    yield _KEEPING
+    for fact in FACTS:
+        yield _keeping(fact)
     yield _LOADS
     yield _HEARTBEATS
     for fact in FACTS:
+        yield _seen(fact)
         yield from views(fact)
     yield _FRESHNESS
 
@@ -139,6 +162,8 @@ def new_table(table: type[StarRow]) -> Iterator[str]:
     """What a migration creates for a star table that is new: the table, its observations and its views."""
     yield _table(table)
     if table.kind() is Kind.FACT:
+        yield _unversioned(table)
+        yield _keeping(table)
         yield _seen(table)
         yield from views(table)
 
@@ -189,13 +214,13 @@ def _first_sentence(table: type[StarRow]) -> str:
     return (table.__doc__ or "").split("\n", maxsplit=1)[0]
 
 
-def _seen(fact: type[StarRow]) -> str:
-    """Every observation of a fact's key; only deletions are looked for apart from their position."""
-    seen = seen_table(fact)
-    bare = seen.strip('"')
+def _unversioned(fact: type[StarRow]) -> str:
+    """Observations that are no version's own; only deletions are looked for apart from their position."""
+    name = unversioned_table(fact)
+    bare = name.strip('"')
     return f"""\
--- Every observation of a {feed_of(fact)}: its position, and no star hash where it was found deleted.
-CREATE TABLE {seen} (
+-- Observations of a {feed_of(fact)} that made no version: equal to the one before, or found deleted (no star hash).
+CREATE TABLE {name} (
     key int NOT NULL,
     generation int NOT NULL,
     revision bigint NOT NULL,
@@ -207,11 +232,34 @@ CREATE TABLE {seen} (
 );
 
 -- The views ask whether a deletion came later.
-CREATE INDEX {identifier(f"{bare}_deleted")} ON {seen} (key, {listed(SEEN_POSITION)}) WHERE star_hash IS NULL;"""
+CREATE INDEX {identifier(f"{bare}_deleted")} ON {name} (key, {listed(SEEN_POSITION)}) WHERE star_hash IS NULL;"""
+
+
+def _keeping(fact: type[StarRow]) -> str:
+    """Its triggers; they cost what is inserted nothing. Statements', since one may delete a million rows."""
+    name, told = identifier(fact.table), f"{literal(unversioned_table(fact).strip(chr(34)))}, {literal(fact.key)}"
+    return "\n\n".join(
+        f"CREATE TRIGGER {identifier(f'{fact.table}_{word}')} {when} ON {name}{gone}\n"
+        f"    FOR EACH STATEMENT EXECUTE FUNCTION _keep_observations({told});"
+        for word, when, gone in (
+            ("deleted", "AFTER DELETE", " REFERENCING OLD TABLE AS gone"),
+            ("updated", "AFTER UPDATE", " REFERENCING OLD TABLE AS gone"),
+            ("truncated", "BEFORE TRUNCATE", ""),
+        )
+    )
+
+
+def _seen(fact: type[StarRow]) -> str:
+    return f"""\
+-- Every observation of a {feed_of(fact)}: versions, and what made none. Without a star hash it was found deleted.
+CREATE VIEW {seen_view(fact)} AS
+SELECT key, {listed(SEEN_POSITION)}, row_hash, star_hash, seen_at FROM {unversioned_table(fact)}
+UNION ALL
+SELECT {identifier(fact.key)}, {listed(POSITION)}, _row_hash, _star_hash, _seen_at FROM {identifier(fact.table)};"""
 
 
 def _current(fact: type[StarRow]) -> str:
-    name, key, seen = identifier(fact.table), identifier(fact.key), seen_table(fact)
+    name, key, beside = identifier(fact.table), identifier(fact.key), unversioned_table(fact)
     view = identifier(view_names(fact)[0])
     return f"""\
 -- One row for each live {feed_of(fact)}: no later version, no later deletion.
@@ -220,39 +268,39 @@ SELECT {listed(_shown(fact), "f")}
   FROM {name} f
  WHERE NOT EXISTS (SELECT FROM {name} n
                     WHERE n.{key} = f.{key} AND {row(POSITION, "n")} > {row(POSITION, "f")})
-   AND NOT EXISTS (SELECT FROM {seen} d
+   AND NOT EXISTS (SELECT FROM {beside} d
                     WHERE d.star_hash IS NULL AND d.key = f.{key}
                       AND {row(SEEN_POSITION, "d")} > {row(POSITION, "f")});"""
 
 
 def _history(fact: type[StarRow]) -> str:
-    name, key, seen = identifier(fact.table), identifier(fact.key), seen_table(fact)
+    name, key, beside = identifier(fact.table), identifier(fact.key), unversioned_table(fact)
     view = identifier(view_names(fact)[1])
     return f"""\
 -- Every version of a {feed_of(fact)}: when it held, in the source's time, and how it ended (NULL while it is current).
 CREATE VIEW {view} AS
 SELECT {listed(_shown(fact), "f")},
-       CASE WHEN EXISTS (SELECT FROM {seen} p
+       CASE WHEN EXISTS (SELECT FROM {name} p
+                          WHERE p.{key} = f.{key} AND {row(POSITION, "p")} < {row(POSITION, "f")})
+              OR EXISTS (SELECT FROM {beside} p
                           WHERE p.key = f.{key} AND {row(SEEN_POSITION, "p")} < {row(POSITION, "f")})
-            THEN s.seen_at
-            ELSE LEAST(s.seen_at, (f.created_date + f.created_time) AT TIME ZONE
+            THEN f._seen_at
+            ELSE LEAST(f._seen_at, (f.created_date + f.created_time) AT TIME ZONE
                        COALESCE((SELECT time_zone FROM _feed WHERE feed = {literal(feed_of(fact))}), 'UTC'))
        END AS valid_from,
        ended.seen_at AS valid_to,
        ended.ended_by
   FROM {name} f
-  JOIN {seen} s ON (s.key, {listed(SEEN_POSITION, "s")}) = (f.{key}, {listed(POSITION, "f")})
   LEFT JOIN LATERAL (
        SELECT e.seen_at, e.ended_by
          FROM ((SELECT {listed(SEEN_POSITION, "d")}, d.seen_at, 'deleted' AS ended_by
-                  FROM {seen} d
+                  FROM {beside} d
                  WHERE d.star_hash IS NULL AND d.key = f.{key} AND {row(SEEN_POSITION, "d")} > {row(POSITION, "f")}
                  ORDER BY {listed(SEEN_POSITION, "d")}
                  LIMIT 1)
                UNION ALL
-               (SELECT {listed(SEEN_POSITION, "o")}, o.seen_at, 'changed'
+               (SELECT {listed(POSITION, "n")}, n._seen_at, 'changed'
                   FROM {name} n
-                  JOIN {seen} o ON (o.key, {listed(SEEN_POSITION, "o")}) = (n.{key}, {listed(POSITION, "n")})
                  WHERE n.{key} = f.{key} AND {row(POSITION, "n")} > {row(POSITION, "f")}
                  ORDER BY {listed(POSITION, "n")}
                  LIMIT 1)) e

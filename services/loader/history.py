@@ -1,10 +1,11 @@
-"""Keep the exact history of a fact: every observation in bookkeeping, one fact row per run of equal star hash.
+"""Keep the exact history of a fact: every observation, and one fact row per run of equal star hash.
 
-Invariant: for any order and repetition of the same observations, the same rows at the same positions. Works on the
-stage of one transaction (READ COMMITTED, the star table's advisory lock taken first). A replayed observation adds
-nothing; a late one may move a row to an earlier position or split a run; no row is ever deleted. A repair also gives
-back what somebody changed or deleted in the fact by hand. What mostly comes is merged without looking around: keys
-that nobody has seen, and observations each later than all of its key; anything else falls to the general merge.
+A version is the observation that began its run; what made no version is kept beside the fact. Invariant: for any order
+and repetition of the same observations, the same rows at the same positions. Works on the stage of one transaction
+(READ COMMITTED, the star table's advisory lock taken first). A replayed observation adds nothing; a late one may move
+a row to an earlier position or split a run; no version is ever deleted. A repair also gives back what somebody changed
+or deleted in the fact by hand. What mostly comes is merged without looking around: keys that nobody has seen, and
+observations each later than all of its key; anything else falls to the general merge.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,16 @@ from contracts.star import StarRow
 from services.loader.references import hold_members, skipping_checks
 from services.loader.stage_table import stage_table
 from services.loader.staging import Staged
-from shared.bookkeeping import POSITION, SEEN_POSITION, columns_of, listed, row, seen_table, star_hash
+from shared.bookkeeping import (
+    POSITION,
+    SEEN_POSITION,
+    columns_of,
+    listed,
+    row,
+    seen_view,
+    star_hash,
+    unversioned_table,
+)
 from shared.errors import PositionConflict
 from shared.postgres import Connection, as_array, identifier, rows_of
 
@@ -29,12 +39,15 @@ class FactSql:
     append_later: str
     keep_observations: str
     keep_earlier_sight: str
+    date_versions: str
     find_conflict: str
     look_again: str
     find_touched: str
+    keep_moved: str
     move_rows: str
     insert_heads: str
     copy_heads: str
+    forget_versions: str
     restore: str
 
 
@@ -49,7 +62,7 @@ def keep_history(
     sql = fact_sql(fact, in_order=staged.ascending)
     held = many and hold_members(connection, fact, staged.members)
     if staged.once and not repairs:
-        if many and not _any_seen(connection, sql, staged):
+        if many and not any_seen(connection, fact, staged):
             connection.run(sql.keep_first)
             return _insert(connection, sql.insert_first, held=held)
         with skipping_checks(connection, held=held):
@@ -59,9 +72,11 @@ def keep_history(
     return _merge(connection, fact, staged, repairs=repairs, held=held)
 
 
-def _any_seen(connection: Connection, sql: "FactSql", staged: Staged) -> bool:
+def any_seen(connection: Connection, fact: type[StarRow], staged: Staged) -> bool:
+    """Whether any key between the least and the greatest of a load batch was ever observed."""
     lows, highs = zip(*staged.spans, strict=True)
-    return rows_of(connection, sql.find_any, lows=as_array(lows), highs=as_array(highs)) == [[True]]
+    asked = fact_sql(fact, in_order=staged.ascending).find_any
+    return rows_of(connection, asked, lows=as_array(lows), highs=as_array(highs)) == [[True]]
 
 
 def _merge(connection: Connection, fact: type[StarRow], staged: Staged, *, repairs: bool, held: bool) -> int:
@@ -70,13 +85,21 @@ def _merge(connection: Connection, fact: type[StarRow], staged: Staged, *, repai
     fresh = _count(connection, sql.keep_observations)
     if fresh < staged.rows:
         connection.run(sql.keep_earlier_sight)
+        connection.run(sql.date_versions)
         refuse_conflict(connection, fact, sql.find_conflict)
     if repairs:
         connection.run(sql.restore)
         fresh += _count(connection, sql.look_again)
-    touched = _count(connection, sql.find_touched)
-    if touched == fresh:
+    versions = _settle(connection, sql, alone=_count(connection, sql.find_touched) == fresh, held=held)
+    connection.run(sql.forget_versions)
+    return versions
+
+
+def _settle(connection: Connection, sql: FactSql, *, alone: bool, held: bool) -> int:
+    """Give each touched head its row; the number inserted. `alone`: no observation lies behind a fresh one."""
+    if alone:
         return _insert(connection, sql.insert_heads, held=held)
+    connection.run(sql.keep_moved)
     connection.run(sql.move_rows)
     return _insert(connection, sql.insert_heads, held=held) + _count(connection, sql.copy_heads)
 
@@ -101,12 +124,15 @@ def fact_sql(fact: type[StarRow], *, in_order: bool = False) -> FactSql:
         append_later=_append_later(fact, order),
         keep_observations=_keep_observations(fact),
         keep_earlier_sight=_keep_earlier_sight(fact),
+        date_versions=_date_versions(fact),
         find_conflict=_find_conflict(fact),
         look_again=_look_again(fact),
         find_touched=_find_touched(fact),
+        keep_moved=_keep_moved(fact),
         move_rows=_move_rows(fact),
         insert_heads=_insert_heads(fact),
         copy_heads=_copy_heads(fact),
+        forget_versions=_forget_versions(fact),
         restore=_restore(fact),
     )
 
@@ -123,17 +149,17 @@ def _count(connection: Connection, sql: str) -> int:
 
 def _find_any(fact: type[StarRow]) -> str:
     return f"""
--- Whether any key in these spans was ever seen: one look into the index a span.
+-- Whether any key in these spans was ever seen: one look into the indexes a span.
 SELECT EXISTS (SELECT FROM unnest(CAST(:lows AS int[]), CAST(:highs AS int[])) span (low, high)
-                WHERE (SELECT s.key FROM {seen_table(fact)} s WHERE s.key >= span.low ORDER BY s.key LIMIT 1)
+                WHERE (SELECT s.key FROM {seen_view(fact)} s WHERE s.key >= span.low ORDER BY s.key LIMIT 1)
                       <= span.high)"""
 
 
 def _keep_first(fact: type[StarRow], order: str) -> str:
     return f"""
--- Keys that nobody has seen.
-INSERT INTO {_seen_target(fact)}
-SELECT {_observed(fact, "b")} FROM {stage_table(fact)} b {order}"""
+-- Keys that nobody has seen, and that are gone already.
+INSERT INTO {_unversioned_target(fact)}
+SELECT {_observation(fact, "b")} FROM {stage_table(fact)} b WHERE b._deleted {order}"""
 
 
 def _insert_first(fact: type[StarRow], order: str) -> str:
@@ -144,39 +170,38 @@ SELECT {_version(fact, "b")} FROM {stage_table(fact)} b WHERE NOT b._deleted {or
 
 
 def _append_later(fact: type[StarRow], order: str) -> str:
-    seen, key = seen_table(fact), identifier(fact.key)
+    key = identifier(fact.key)
     return f"""
--- If each staged observation is later than all of its key: keep them, and insert a version where the star hash changes.
+-- If each staged observation is later than all of its key: a version where the star hash changes, else kept beside.
 WITH known AS MATERIALIZED (
-     SELECT b.*, last.star_hash AS last_hash,
-            COALESCE({row(SEEN_POSITION, "last")} < {row(POSITION, "b")}, true) AS later
+     SELECT b.*, COALESCE({row(SEEN_POSITION, "last")} < {row(POSITION, "b")}, true) AS later,
+            NOT b._deleted AND b._star_hash IS DISTINCT FROM last.star_hash AS begins
        FROM {stage_table(fact)} b LEFT JOIN LATERAL (
-            SELECT {listed(SEEN_POSITION, "s")}, s.star_hash FROM {seen} s WHERE s.key = b.{key}
+            SELECT {listed(SEEN_POSITION, "s")}, s.star_hash FROM {seen_view(fact)} s WHERE s.key = b.{key}
              ORDER BY s.key DESC, s.generation DESC, s.revision DESC, s.contract DESC LIMIT 1) last ON true
       {order}),
 told AS MATERIALIZED (SELECT bool_and(later) AS later FROM known),
 kept AS (
-     INSERT INTO {_seen_target(fact)}
-     SELECT {_observed(fact, "b")} FROM known b WHERE (SELECT later FROM told)),
+     INSERT INTO {_unversioned_target(fact)}
+     SELECT {_observation(fact, "b")} FROM known b WHERE (SELECT later FROM told) AND NOT begins),
 inserted AS (
      INSERT INTO {_fact_target(fact)}
-     SELECT {_version(fact, "b")} FROM known b
-      WHERE (SELECT later FROM told) AND NOT b._deleted AND b._star_hash IS DISTINCT FROM b.last_hash
+     SELECT {_version(fact, "b")} FROM known b WHERE (SELECT later FROM told) AND begins
      RETURNING 1)
 SELECT later, (SELECT count(*) FROM inserted) FROM told"""
 
 
 def _keep_observations(fact: type[StarRow]) -> str:
-    key, seen, stage = identifier(fact.key), seen_table(fact), stage_table(fact)
+    key, observed = identifier(fact.key), seen_view(fact)
     return f"""
 -- Keep every observation; what a replay repeats is not fresh.
 WITH kept AS (
-    INSERT INTO {_seen_target(fact)}
-    SELECT DISTINCT ON ({key}, {listed(POSITION)}) {key}, {listed(POSITION)}, _row_hash, _star_hash, _seen_at
-      FROM {stage} b
-     WHERE NOT EXISTS (SELECT FROM {seen} s WHERE {_seen_place("s")} = {_place(fact, "b")})
+    INSERT INTO {_unversioned_target(fact)}
+    SELECT DISTINCT ON ({key}, {listed(POSITION)}) {_observation(fact, "b")}
+      FROM {stage_table(fact)} b
+     WHERE NOT EXISTS (SELECT FROM {observed} s WHERE {_seen_place("s")} = {_place(fact, "b")})
      ORDER BY {key}, {listed(POSITION)}, _seen_at
-    RETURNING key, {listed(SEEN_POSITION)}, star_hash)
+    RETURNING {listed(_OBSERVATION)})
 INSERT INTO stage_fresh SELECT * FROM kept"""
 
 
@@ -184,28 +209,41 @@ def _keep_earlier_sight(fact: type[StarRow]) -> str:
     key = identifier(fact.key)
     return f"""
 -- A position that was read twice was first seen at the earlier time.
-UPDATE {seen_table(fact)} s SET seen_at = b.seen_at
+UPDATE {unversioned_table(fact)} s SET seen_at = b.seen_at
   FROM (SELECT {key}, {listed(POSITION)}, min(_seen_at) AS seen_at
           FROM {stage_table(fact)} GROUP BY {key}, {listed(POSITION)}) b
  WHERE {_seen_place("s")} = {_place(fact, "b")} AND b.seen_at < s.seen_at"""
 
 
-def _find_conflict(fact: type[StarRow]) -> str:
+def _date_versions(fact: type[StarRow]) -> str:
+    key = identifier(fact.key)
     return f"""
--- Two hashes at one position of one key.
-SELECT s.key, {listed(SEEN_POSITION, "s")}
-  FROM {stage_table(fact)} b JOIN {seen_table(fact)} s ON {_seen_place("s")} = {_place(fact, "b")}
- WHERE b._star_hash IS DISTINCT FROM s.star_hash
+-- The same of a position that is a version's.
+UPDATE {identifier(fact.table)} f SET _seen_at = b.seen_at
+  FROM (SELECT {key}, {listed(POSITION)}, min(_seen_at) AS seen_at
+          FROM {stage_table(fact)} GROUP BY {key}, {listed(POSITION)}) b
+ WHERE {_place(fact, "f")} = {_place(fact, "b")} AND b.seen_at < f._seen_at"""
+
+
+def _find_conflict(fact: type[StarRow]) -> str:
+    observed = seen_view(fact)
+    return f"""
+-- Two hashes at one position of one key. What somebody gave a version by hand does not count: its own was kept beside.
+SELECT b.{identifier(fact.key)}, {listed(POSITION, "b")}
+  FROM {stage_table(fact)} b
+ WHERE NOT EXISTS (SELECT FROM {observed} s
+                    WHERE {_seen_place("s")} = {_place(fact, "b")} AND s.star_hash IS NOT DISTINCT FROM b._star_hash)
  LIMIT 1"""
 
 
 def _look_again(fact: type[StarRow]) -> str:
-    key = identifier(fact.key)
     return f"""
 -- A repair is looked at although it repeats what was seen: the version it speaks of may have been deleted by hand.
 INSERT INTO stage_fresh
-SELECT DISTINCT {key}, {listed(POSITION)}, _star_hash FROM {stage_table(fact)} b
- WHERE NOT EXISTS (SELECT FROM stage_fresh s WHERE {_seen_place("s")} = {_place(fact, "b")})"""
+SELECT DISTINCT ON ({_seen_place("s")}) {listed(_OBSERVATION, "s")}
+  FROM {stage_table(fact)} b JOIN {seen_view(fact)} s
+    ON {_seen_place("s")} = {_place(fact, "b")} AND s.star_hash IS NOT DISTINCT FROM b._star_hash
+ WHERE NOT EXISTS (SELECT FROM stage_fresh o WHERE {_seen_place("o")} = {_place(fact, "b")})"""
 
 
 def _restore(fact: type[StarRow]) -> str:
@@ -220,29 +258,40 @@ UPDATE {identifier(fact.table)} f SET ({listed(columns)}, _star_hash) = ({listed
 
 
 def _find_touched(fact: type[StarRow]) -> str:
-    seen = seen_table(fact)
+    observed = seen_view(fact)
     return f"""
 -- Whose place may have changed: the fresh observations and each one's next. A head starts a run.
 INSERT INTO stage_touched
-SELECT x.key, {listed(SEEN_POSITION, "x")}, x.star_hash,
+SELECT DISTINCT ON ({_seen_place("x")}) {listed(_OBSERVATION, "x")},
        x.star_hash IS NOT NULL AND x.star_hash IS DISTINCT FROM
-       (SELECT p.star_hash FROM {seen} p
+       (SELECT p.star_hash FROM {observed} p
          WHERE p.key = x.key AND {row(SEEN_POSITION, "p")} < {row(SEEN_POSITION, "x")}
          ORDER BY p.generation DESC, p.revision DESC, p.contract DESC LIMIT 1)
-  FROM (SELECT key, {listed(SEEN_POSITION)}, star_hash FROM stage_fresh
-        UNION
+  FROM (SELECT * FROM stage_fresh
+        UNION ALL
         SELECT n.* FROM stage_fresh f CROSS JOIN LATERAL (
-            SELECT s.key, {listed(SEEN_POSITION, "s")}, s.star_hash FROM {seen} s
+            SELECT {listed(_OBSERVATION, "s")} FROM {observed} s
              WHERE s.key = f.key AND {row(SEEN_POSITION, "s")} > {row(SEEN_POSITION, "f")}
              ORDER BY {listed(SEEN_POSITION, "s")} LIMIT 1) n) x"""
+
+
+def _keep_moved(fact: type[StarRow]) -> str:
+    return f"""
+-- The observation of a row that is to move stays: it is no version any more.
+INSERT INTO {_unversioned_target(fact)}
+SELECT {listed(_OBSERVATION, "t")} FROM stage_touched t
+ WHERE NOT t.head AND t.star_hash IS NOT NULL
+   AND EXISTS (SELECT FROM {identifier(fact.table)} f WHERE {_place(fact, "f")} = {_seen_place("t")})
+   AND NOT EXISTS (SELECT FROM {unversioned_table(fact)} s WHERE {_seen_place("s")} = {_seen_place("t")})"""
 
 
 def _move_rows(fact: type[StarRow]) -> str:
     return f"""
 -- A row that no longer starts its run moves to the fresh head before it.
-UPDATE {identifier(fact.table)} f SET ({listed(POSITION)}) = {row(SEEN_POSITION, "h")}
+UPDATE {identifier(fact.table)} f
+   SET ({listed(POSITION)}, _row_hash, _seen_at) = ({listed(SEEN_POSITION, "h")}, h.row_hash, h.seen_at)
   FROM stage_touched t CROSS JOIN LATERAL (
-       SELECT {listed(SEEN_POSITION)} FROM stage_touched h
+       SELECT {listed(_OBSERVATION)} FROM stage_touched h
         WHERE h.head AND h.key = t.key AND {row(SEEN_POSITION, "h")} < {row(SEEN_POSITION, "t")}
         ORDER BY generation DESC, revision DESC, contract DESC LIMIT 1) h
  WHERE NOT t.head AND t.star_hash IS NOT NULL AND {_place(fact, "f")} = {_seen_place("t")}"""
@@ -253,7 +302,7 @@ def _insert_heads(fact: type[StarRow]) -> str:
     return f"""
 -- Heads without a row are inserted from the batch, in the order of their keys.
 INSERT INTO {_fact_target(fact)}
-SELECT DISTINCT ON ({place}) {listed(columns_of(fact), "b")}, {listed(SEEN_POSITION, "t")}, t.star_hash
+SELECT DISTINCT ON ({place}) {listed(columns_of(fact), "b")}, {_HEAD}
   FROM stage_touched t JOIN {stage_table(fact)} b ON {_place(fact, "b")} = {_seen_place("t")}
  WHERE t.head AND {_has_no_row(fact)}
  ORDER BY {place}"""
@@ -264,7 +313,7 @@ def _copy_heads(fact: type[StarRow]) -> str:
     return f"""
 -- A late observation split a run: its second part gets a copy of a row of equal key and star hash.
 INSERT INTO {_fact_target(fact)}
-SELECT {listed(columns_of(fact), "o")}, {listed(SEEN_POSITION, "t")}, t.star_hash
+SELECT {listed(columns_of(fact), "o")}, {_HEAD}
   FROM stage_touched t CROSS JOIN LATERAL (
        SELECT {columns} FROM {identifier(fact.table)} f
         WHERE f.{identifier(fact.key)} = t.key AND f._star_hash = t.star_hash LIMIT 1) o
@@ -272,20 +321,37 @@ SELECT {listed(columns_of(fact), "o")}, {listed(SEEN_POSITION, "t")}, t.star_has
  ORDER BY t.key, {listed(SEEN_POSITION, "t")}"""
 
 
+def _forget_versions(fact: type[StarRow]) -> str:
+    return f"""
+-- What is a version says so itself, and is kept beside no longer.
+DELETE FROM {unversioned_table(fact)} s
+ USING stage_touched t, {identifier(fact.table)} f
+ WHERE {_seen_place("s")} = {_seen_place("t")} AND {_place(fact, "f")} = {_seen_place("t")}
+   AND f._star_hash = t.star_hash"""
+
+
+_OBSERVATION = ("key", *SEEN_POSITION, "row_hash", "star_hash", "seen_at")
+"""Columns of an observation, in bookkeeping and in what is staged beside it."""
+_VERSION = (*POSITION, "_star_hash", "_row_hash", "_seen_at")
+"""What a version says of the observation that it is, as columns of the fact and of the stage."""
+_HEAD = listed([*SEEN_POSITION, "star_hash", "row_hash", "seen_at"], "t")
+"""The same of an observation that begins a run."""
+
+
 def _fact_target(fact: type[StarRow]) -> str:
-    return f"{identifier(fact.table)} ({listed(columns_of(fact))}, {listed(POSITION)}, _star_hash)"
+    return f"{identifier(fact.table)} ({listed([*columns_of(fact), *_VERSION])})"
 
 
 def _version(fact: type[StarRow], alias: str) -> str:
     """The staged row as a version."""
-    return listed([*columns_of(fact), *POSITION, "_star_hash"], alias)
+    return listed([*columns_of(fact), *_VERSION], alias)
 
 
-def _seen_target(fact: type[StarRow]) -> str:
-    return f"{seen_table(fact)} (key, {listed(SEEN_POSITION)}, row_hash, star_hash, seen_at)"
+def _unversioned_target(fact: type[StarRow]) -> str:
+    return f"{unversioned_table(fact)} ({listed(_OBSERVATION)})"
 
 
-def _observed(fact: type[StarRow], alias: str) -> str:
+def _observation(fact: type[StarRow], alias: str) -> str:
     """The staged row as an observation."""
     return listed([identifier(fact.key), *POSITION, "_row_hash", "_star_hash", "_seen_at"], alias)
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from contracts.messages import LoadBatch, Operation, Origin
 from contracts.star import Kind, StarRow
-from services.loader import dimensions, history
+from services.loader import dimensions, history, straight
 from services.loader.proof import TAKEN, prove, take
 from services.loader.references import MANY_ROWS
 from services.loader.stage_table import stage_table
-from services.loader.staging import Load, Staged, stage, together
+from services.loader.staging import Load, Staged, look, stage, together
 from services.loader.warehouse import Warehouse, take_lock
 from shared import parquet
 from shared.errors import MalformedMessage
@@ -35,6 +35,14 @@ class Report:
     already_there: tuple[str, ...]
     rows: int = 0
     versions: int = 0
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What was told of a large merge before its lock was asked for, and whether it lies in the stage already."""
+
+    told: Staged
+    in_stage: bool
 
 
 def fetch(objects: ObjectStore, batch: LoadBatch, table: type[StarRow]) -> Load:
@@ -61,35 +69,61 @@ def load(warehouse: Warehouse, table: type[StarRow], loads: Sequence[Load], *, m
 
 
 def _load_many(connection: Connection, table: type[StarRow], loads: Sequence[Load], many_rows: int) -> Report:
-    """Stage before the lock is asked for: while one loader merges, the next one stages."""
-    ahead = _stage(connection, table, loads)
+    """Stage before the lock is asked for, while another loader merges; rows that begin versions need no stage."""
+    opened = [load.opened() for load in _by_page(loads)]
+    told = together([look(table, load) for load in opened])
+    copied = straight.able(connection, table, [load.batch.data for load in opened], told)
+    if copied:
+        opened = [straight.hashed(table, load) for load in opened]
+        straight.prepare(connection, table, opened, told)
+    ahead = Ahead(told if copied else _stage(connection, table, opened), in_stage=not copied)
     take_lock(connection, table)
-    return _load(connection, table, loads, many_rows, ahead)
+    return _load(connection, table, opened, many_rows, ahead)
 
 
 def _load(
-    connection: Connection, table: type[StarRow], loads: Sequence[Load], many_rows: int, ahead: Staged | None
+    connection: Connection, table: type[StarRow], loads: Sequence[Load], many_rows: int, ahead: Ahead | None
 ) -> Report:
-    """Under the lock. What was staged `ahead` serves where all of it is to be merged, as is usual."""
+    """Under the lock. What was done `ahead` serves where all of it is to be loaded, as is usual."""
     there: dict[str, datetime] = dict(rows_of(connection, _FIND_LOADED, ids=[load.batch.id for load in loads]))
     new, again = sort_out(loads, there)
-    told = (*new, *again)
-    if ahead and len(told) < len(loads):
-        connection.run(f"TRUNCATE {stage_table(table)}")
-    staged = ahead if ahead and len(told) == len(loads) else _stage(connection, table, told)
-    repairs = any(_is_repair(load) for load in told)
-    versions = _merge(connection, table, staged, repairs=repairs, many_rows=many_rows) if staged.rows else 0
+    if ahead and not ahead.in_stage and len(new) == len(loads) and straight.all_begin(connection, table, ahead.told):
+        dimensions.infer_members(connection, ahead.told.members)
+        rows = versions = straight.copy_versions(connection, table, loads, ahead.told)
+    else:
+        rows, versions = _stage_and_merge(connection, table, loads, (*new, *again), many_rows, ahead)
     _keep(connection, [item.batch for item in new])
     kept, captured = {item.batch.data.feed for item in new}, _captured(connection, loads, new)
     take(connection, captured - kept)
     prove(connection, kept | captured)
-    return Report(tuple(load.batch.id for load in new), tuple(sorted(there)), staged.rows, versions)
+    return Report(tuple(load.batch.id for load in new), tuple(sorted(there)), rows, versions)
+
+
+def _stage_and_merge(
+    connection: Connection,
+    table: type[StarRow],
+    loads: Sequence[Load],
+    told: Sequence[Load],
+    many_rows: int,
+    ahead: Ahead | None,
+) -> tuple[int, int]:
+    """Those of the load batches that have something to say; their rows, and the versions they made."""
+    serves = ahead is not None and ahead.in_stage and len(told) == len(loads)
+    if ahead and ahead.in_stage and not serves:
+        connection.run(f"TRUNCATE {stage_table(table)}")
+    staged = ahead.told if ahead and serves else _stage(connection, table, told)
+    repairs = any(_is_repair(load) for load in told)
+    versions = _merge(connection, table, staged, repairs=repairs, many_rows=many_rows) if staged.rows else 0
+    return staged.rows, versions
 
 
 def _stage(connection: Connection, table: type[StarRow], loads: Sequence[Load]) -> Staged:
-    """By page, so that keys mostly lie in the stage in the order in which they are inserted."""
-    ordered = sorted(loads, key=lambda load: load.batch.data.page)
-    return together([stage(connection, table, load) for load in ordered])
+    return together([stage(connection, table, load) for load in _by_page(loads)])
+
+
+def _by_page(loads: Sequence[Load]) -> list[Load]:
+    """So that keys mostly lie in the stage in the order in which they are inserted."""
+    return sorted(loads, key=lambda load: load.batch.data.page)
 
 
 def sort_out(loads: Sequence[Load], there: Mapping[str, datetime]) -> tuple[list[Load], list[Load]]:

@@ -19,6 +19,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from services.loader.schema import FACTS
+from shared.bookkeeping import unversioned_table
 from shared.errors import ConfigurationError, PipelineError, WarehouseUnavailable
 from shared.postgres import DatabaseError, Dsn, driver_arguments, explain, identifier
 
@@ -122,9 +124,14 @@ def _upgrade(connection: sqlalchemy.Connection, schema: str) -> list[str]:
 
 
 def _grants(schema: str, loader_role: str | None, analyst_role: str | None) -> Iterator[str]:
-    """The loader reads, inserts and updates, and never deletes or creates; analysts read. New tables are covered."""
+    """The loader reads, inserts and updates, deletes what has become a version, and creates nothing; analysts read.
+
+    New tables are covered.
+    """
     if loader_role is not None:
         yield from _grant(schema, loader_role, tables="SELECT, INSERT, UPDATE", sequences="USAGE")
+        for fact in FACTS:
+            yield f"GRANT DELETE ON {identifier(schema)}.{unversioned_table(fact)} TO {identifier(loader_role)}"
         version = f"{identifier(schema)}._alembic_version"
         yield f"REVOKE INSERT, UPDATE ON {version} FROM {identifier(loader_role)}"
     if analyst_role is not None:

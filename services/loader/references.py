@@ -21,7 +21,7 @@ from typing import Any
 import numpy.typing as npt
 
 from contracts.star import STAR_TABLES, StarRow
-from shared.bookkeeping import seen_table
+from shared.bookkeeping import unversioned_table
 from shared.postgres import Connection, as_array, identifier, literal, rows_of
 
 MANY_ROWS = 200
@@ -62,7 +62,7 @@ def _may_skip(connection: Connection) -> bool:
 
 def _nothing_else_fires(connection: Connection, fact: type[StarRow]) -> bool:
     """Whether an insert would fire the contract's foreign keys and nothing else, until this transaction ends."""
-    tables = f"{identifier(fact.table)}, {seen_table(fact)}"
+    tables = f"{identifier(fact.table)}, {unversioned_table(fact)}"
     connection.run(f"LOCK TABLE {tables} IN ROW EXCLUSIVE MODE")
     return rows_of(connection, _find_others(fact)) == [[False]]
 
@@ -75,7 +75,7 @@ def _find_others(fact: type[StarRow]) -> str:
         for column in fact.columns()
         if column.references is not None
     )
-    tables = f"({_relation(identifier(fact.table))}, {_relation(seen_table(fact))})"
+    tables = f"({_relation(identifier(fact.table))}, {_relation(unversioned_table(fact))})"
     return f"""
 -- What an insert fires (bit 2 of tgtype) beside the foreign keys that the contract names.
 SELECT EXISTS (

@@ -5,7 +5,7 @@ A stage is empty at the start of each transaction (ON COMMIT DELETE ROWS), so a 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time
 from decimal import Decimal
 from functools import cached_property
@@ -18,7 +18,7 @@ from contracts.messages import ROW_HASH, LoadBatch, LoadBatchData, Operation
 from contracts.star import Column, StarRow
 from services.loader import binary
 from services.loader.stage_table import stage_table
-from shared.bookkeeping import POSITION, listed
+from shared.bookkeeping import listed
 from shared.errors import CorruptObject
 from shared.parquet import Array
 from shared.postgres import Connection, copy_in, identifier
@@ -28,8 +28,6 @@ CHUNK_ROWS = 2_000
 NULL = r"\N"
 DENSE = 8
 """Up to this many times as wide as there are values, a field of ticks is less work than sorting."""
-_TAIL = (ROW_HASH, "_deleted", *POSITION, "_seen_at")
-"""What each staged row carries beside its star columns."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,11 @@ class Load:
 
     batch: LoadBatch
     read: Callable[[], Mapping[str, Array]]
+
+    def opened(self) -> "Load":
+        """The same with its columns in memory, for whoever needs them more than once."""
+        columns = self.read()
+        return replace(self, read=lambda: columns)
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,19 @@ def together(staged: Sequence[Staged]) -> Staged:
 def stage(connection: Connection, table: type[StarRow], load: Load) -> Staged:
     """COPY one load batch into its stage. Raises CorruptObject where columns do not fit."""
     data, columns = load.batch.data, load.read()
-    present = _present(table, data, columns)
-    target = f"{stage_table(table)} ({listed([identifier(column.name) for column in present] + list(_TAIL))})"
+    present = expect(table, data, columns)
+    target = f"{stage_table(table)} ({listed([*(identifier(column.name) for column in present), *binary.STAGED])})"
     if data.operation is Operation.CHANGED and binary.fits(present):
         copy_in(connection, f"COPY {target} FROM STDIN (FORMAT binary)", binary.copy_binary(present, data, columns))
     else:
         copy_in(connection, f"COPY {target} FROM STDIN", copy_text(present, data, columns))
+    return Staged((np.asarray(columns[table.key], "int32"),), _members(present, columns))
+
+
+def look(table: type[StarRow], load: Load) -> Staged:
+    """What would lie in the stage. Raises CorruptObject where columns do not fit."""
+    columns = load.read()
+    present = expect(table, load.batch.data, columns)
     return Staged((np.asarray(columns[table.key], "int32"),), _members(present, columns))
 
 
@@ -166,7 +176,7 @@ def _escaped(value: str | None) -> str:
     return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
-def _present(table: type[StarRow], data: LoadBatchData, columns: Mapping[str, Array]) -> list[Column]:
+def expect(table: type[StarRow], data: LoadBatchData, columns: Mapping[str, Array]) -> list[Column]:
     """The star columns the object must hold, each with as many values as the message says."""
     changed = data.operation is Operation.CHANGED
     present = [column for column in table.columns() if changed or column.name == table.key]

@@ -5,6 +5,7 @@ Invariant: a second deployment finds what is there and updates it; nothing is ma
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,6 +77,18 @@ def begin(aws: Clients, topology: Topology, function: str) -> None:
     event: dict[str, list[str]] = {"Records": []} if function in topology.event_source_mappings else {}
     payload = json.dumps(event).encode()
     aws.client("lambda").invoke(FunctionName=topology.name(function), InvocationType="Event", Payload=payload)
+
+
+def warm(aws: Clients, topology: Topology) -> None:
+    """Have every worker that the queues' functions may use import its code, and wait for it: nothing is delivered."""
+    mappings = topology.event_source_mappings
+    names = [name for name, mapping in mappings.items() for _ in range(mapping.maximum_concurrency)]
+    with ThreadPoolExecutor(len(names)) as invoking:
+        list(invoking.map(lambda name: _import(aws, topology.name(name)), names))
+
+
+def _import(aws: Clients, name: str) -> None:
+    aws.client("lambda").invoke(FunctionName=name, Payload=b'{"Records": []}')
 
 
 def environment(topology: Topology, name: str, storage: Deployment, settings: Mapping[str, str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from typing import Self, cast
 from contracts.feeds import FEEDS
 from services.loader.migrate import migrate
 from services.local import postgres, watchdog
-from services.local.deploy import Choices, Deployment, begin, deploy
+from services.local.deploy import Choices, Deployment, begin, deploy, warm
 from services.local.description import FILE, REGION, StackDescription
 from services.local.down import AWS, SOURCE, WAREHOUSE, end_leftovers
 from services.local.emulator import Emulator
@@ -71,6 +71,8 @@ class StackOptions:
     reconcile_interval_seconds: float
     port: int | None
     """Of the emulated AWS; None for any free one."""
+    warm: bool = False
+    """Whether the queues' functions are imported before the first poll, as those of a deployment at work are."""
 
     @property
     def folder(self) -> Path:
@@ -164,6 +166,8 @@ class Stack:
             # Whoever polled before is gone for certain, so that nobody need wait for his lease to end.
             self._move_checkpoint(deployment, {"draining": False, "resting": True})
             self._recover(deployment, databases)
+            if self._options.warm:
+                warm(self._emulator, self._topology)
             for function in BEGUN:
                 begin(self._emulator, self._topology, function)
             self._description = self._describe(deployment, databases)

@@ -16,7 +16,7 @@ from contracts.messages import Operation, Origin, stored_as
 from contracts.star import Kind
 from services.ops.status import Warehouse, sql
 from shared.archive import key_place, keys_at, lines_of
-from shared.bookkeeping import seen_table
+from shared.bookkeeping import seen_view
 from shared.errors import CorruptObject, PipelineError
 from shared.objects import ObjectStore
 
@@ -172,7 +172,7 @@ class FlowReader:
             return set()
         if feed.star.kind() is Kind.DIMENSION:
             return {key for key, line in zip(keys, lines, strict=True) if not just_created(feed, load, line)}
-        statement = sql("known_before").format(seen=seen_table(feed.star))
+        statement = sql("known_before").format(seen=seen_view(feed.star))
         position = {"generation": load.generation, "revision": load.revision, "contract": load.contract}
         return {row[0] for row in self._warehouse.read(statement, keys=keys, **position)}
 

@@ -16,7 +16,16 @@ from pg8000.native import InterfaceError
 from contracts.messages import Position
 from contracts.star import Kind, StarRow
 from services.reconciler.plan import Newest
-from shared.bookkeeping import LOADED_BATCHES, POSITION, SEEN_POSITION, listed, row, seen_table, star_hash
+from shared.bookkeeping import (
+    LOADED_BATCHES,
+    POSITION,
+    SEEN_POSITION,
+    listed,
+    row,
+    seen_view,
+    star_hash,
+    unversioned_table,
+)
 from shared.errors import WarehouseUnavailable
 from shared.postgres import Connection, DatabaseError, Sink, as_array, copy_out, explain, hang_up, identifier, rows_of
 
@@ -159,9 +168,13 @@ def damaged_sql(table: type[StarRow]) -> str:
             f"WHERE {IN_RANGE.format(key=key)} AND _generation > 0 AND {star_hash(table)} IS DISTINCT FROM _star_hash"
         )
     return _statement("damaged_of_a_fact").format(
-        seen=seen_table(table),
+        seen=seen_view(table),
+        unversioned=unversioned_table(table),
         fact=identifier(table.table),
+        key=identifier(table.key),
+        position=listed(POSITION, "f"),
         wanted=IN_RANGE.format(key="key"),
+        wanted_rows=IN_RANGE.format(key=f"f.{identifier(table.key)}"),
         place=row(("key", *SEEN_POSITION), "s"),
         row_place=row((identifier(table.key), *POSITION), "f"),
         star_hash=star_hash(table, "f"),
@@ -175,7 +188,7 @@ def key_of(table: type[StarRow]) -> str:
 
 def observed(table: type[StarRow]) -> str:
     """Where a star table's observations are kept."""
-    return seen_table(table) if table.kind() is Kind.FACT else str(identifier(table.table))
+    return seen_view(table) if table.kind() is Kind.FACT else str(identifier(table.table))
 
 
 def _statement(name: str) -> str:

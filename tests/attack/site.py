@@ -344,7 +344,7 @@ INSERT INTO staff (staff_id, first_name, last_name, department_id, email_address
 INSERT INTO design (design_id, design_name, file_location, file_name) VALUES (1, 'Wooden', '/usr', 'a.json');
 """
 EMPTY_WAREHOUSE = """
-DELETE FROM warehouse.fact_sales_order; DELETE FROM warehouse._seen_sales_order; DELETE FROM warehouse.dim_staff;
+DELETE FROM warehouse.fact_sales_order; DELETE FROM warehouse._unversioned_sales_order; DELETE FROM warehouse.dim_staff;
 DELETE FROM warehouse.dim_design; DELETE FROM warehouse.dim_counterparty; DELETE FROM warehouse.dim_location;
 DELETE FROM warehouse.dim_currency; DELETE FROM warehouse.dim_date; DELETE FROM warehouse._load_batch;
 DELETE FROM warehouse._feed; DELETE FROM warehouse._heartbeat; DELETE FROM warehouse._heartbeat_feed;

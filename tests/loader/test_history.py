@@ -133,6 +133,17 @@ class Facts:
         )
         return [(key, (g, r, c), *rest) for key, g, r, c, *rest in rows]
 
+    def seen(self, first: int) -> list[Any]:
+        """Key and place of every observation: each once, as a version or beside them."""
+        rows = self.reader.run(
+            "SELECT key - :first, generation, revision, contract FROM _seen_sales_order"
+            " WHERE key BETWEEN :first AND :last ORDER BY 1, 2, 3, 4",
+            first=first,
+            last=first + len(KEYS) - 1,
+            types={"first": 23, "last": 23},
+        )
+        return [(key, tuple(place)) for key, *place in rows]
+
     def current(self, first: int) -> list[Any]:
         return self.reader.run(
             "SELECT sales_order_id - :first, units_sold FROM current_sales_order"
@@ -163,6 +174,7 @@ def test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_hist
         load_all(facts.warehouse, *(made(sent, first, FactSalesOrder) for sent in group), many_rows=many_rows)
 
     assert facts.history(first) == expected
+    assert facts.seen(first) == sorted(world)
     assert facts.current(first) == [[key, content] for key, _, content, _, end, _ in expected if end is None]
 
 
@@ -273,3 +285,38 @@ def test_a_repeated_position_keeps_the_earlier_sight(star: Star) -> None:
     load_all(star.warehouse(), again(batch, as_of=earlier), again(batch, as_of=earlier + timedelta(seconds=1)))
 
     assert star.rows("SELECT seen_at FROM _seen_sales_order") == [[earlier]]
+
+
+SEEN = "SELECT key, generation, revision, contract, row_hash, star_hash, seen_at FROM _seen_sales_order"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "DELETE FROM fact_sales_order",
+        "TRUNCATE fact_sales_order",
+        "UPDATE fact_sales_order SET _star_hash = 5",
+        "UPDATE fact_sales_order SET sales_order_id = 99 WHERE sales_order_id = 1",
+        "UPDATE fact_sales_order SET _revision = _revision + 1 WHERE _revision = 20",
+    ],
+)
+def test_what_somebody_does_to_versions_by_hand_makes_no_observation_forgotten(star: Star, edit: str) -> None:
+    """Else nobody could tell that a version is missing."""
+    both = [{**SALE, "sales_order_id": 1}, {**SALE, "sales_order_id": 2}]
+    load_all(star.warehouse(), changed(FactSalesOrder, both, at(1, 10)))
+    load_all(star.warehouse(), changed(FactSalesOrder, [{**both[0], "units_sold": 1}, both[1]], at(1, 20)))
+    load_all(star.warehouse(), deleted(FactSalesOrder, [2], at(1, 30)))
+    before = star.rows(SEEN)
+
+    star.rows(edit)
+
+    assert len(before) == 5
+    assert [one for one in before if one not in star.rows(SEEN)] == []
+
+
+def test_an_edit_of_what_versions_say_leaves_nothing_beside_them(star: Star) -> None:
+    load_all(star.warehouse(), changed(FactSalesOrder, [SALE], at(1, 10)))
+
+    star.rows("UPDATE fact_sales_order SET units_sold = 5")
+
+    assert star.rows("SELECT count(*) FROM _unversioned_sales_order") == [[0]]

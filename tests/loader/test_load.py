@@ -33,8 +33,8 @@ EVERYTHING = (
     "dim_transaction",
     "_seen_sales_order",
     "_seen_payment",
-    "fact_sales_order",
-    "fact_payment",
+    "history_sales_order",
+    "history_payment",
 )
 
 
@@ -44,7 +44,7 @@ def contents(star: Star) -> dict[str, list[Any]]:
     with star.connect() as connection:
         for table in EVERYTHING:
             kept = "to_jsonb(t) - '_inferred_at' - 'sales_record_id' - 'payment_record_id'"
-            found[table] = sorted(connection.run(f"SELECT CAST({kept} AS text) FROM {table} t"))
+            found[table] = sorted(connection.run(f"SELECT DISTINCT CAST({kept} AS text) FROM {table} t"))
     return found
 
 
@@ -163,7 +163,7 @@ def test_a_crash_at_any_sql_call_leaves_all_or_nothing_and_redelivery_loads(star
         committed = after and number == total
         found = star.rows(
             "SELECT (SELECT count(*) FROM _load_batch WHERE id = ANY(CAST(:ids AS text[]))),"
-            " (SELECT count(*) FROM _seen_sales_order WHERE key = :key),"
+            " (SELECT count(DISTINCT revision) FROM _seen_sales_order WHERE key = :key),"
             " (SELECT count(*) FROM fact_sales_order WHERE sales_order_id = :key),"
             " (SELECT count(*) FROM dim_staff WHERE staff_id = :key)",
             ids=ids,
@@ -299,7 +299,8 @@ def test_several_loaders_at_once_do_not_deadlock_and_end_equal(star: Star, new_d
         load_all(alone.warehouse(), batch)
     expected = contents(alone)
 
-    for table in (*EVERYTHING, "_load_batch", "_feed"):
+    dimensions = [table for table in EVERYTHING if table.startswith("dim_")]
+    for table in (*dimensions, "_unversioned_sales_order", "_unversioned_payment", "_load_batch", "_feed"):
         alone.rows(f"TRUNCATE {table} CASCADE")
     alone.pauses.clear()
     failures: list[BaseException] = []

@@ -41,7 +41,8 @@ CATALOG = {
          ORDER BY 1, 3, 4""",
     "constraints": """
         SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
-         WHERE connamespace = CAST(:schema AS regnamespace) AND conname NOT LIKE '%alembic%' ORDER BY 1, 2""",
+         WHERE connamespace = CAST(:schema AS regnamespace) AND conname NOT LIKE '%alembic%' AND contype <> 'n'
+         ORDER BY 1, 2""",
     "indexes": """
         SELECT indexname, indexdef FROM pg_indexes
          WHERE schemaname = :schema AND indexname NOT LIKE '%alembic%' ORDER BY 1""",
@@ -102,6 +103,52 @@ def test_views_show_exactly_the_predefined_columns_and_history_adds_three(common
 
     assert current == predefined
     assert history == [*predefined, "valid_from", "valid_to", "ended_by"]
+
+
+BEFORE_VERSIONS = """
+INSERT INTO dim_date (date_id, year, month, day, day_of_week, day_name, month_name, quarter)
+VALUES ('2026-11-20', 2026, 11, 20, 5, 'Friday', 'November', 4);
+INSERT INTO dim_staff (staff_id, first_name, last_name, department_name, location, email_address,
+                       _generation, _revision, _contract) VALUES (1, 'a', 'b', 'c', 'd', 'e', 1, 1, 1);
+INSERT INTO dim_counterparty (counterparty_id, counterparty_legal_name, counterparty_legal_address_line_1,
+       counterparty_legal_city, counterparty_legal_postal_code, counterparty_legal_country,
+       counterparty_legal_phone_number, _generation, _revision, _contract) VALUES (1, '', '', '', '', '', '', 1, 1, 1);
+INSERT INTO dim_currency (currency_id, currency_code, currency_name, _generation, _revision, _contract)
+VALUES (1, 'GBP', 'Pound', 1, 1, 1);
+INSERT INTO dim_design (design_id, design_name, file_location, file_name, _generation, _revision, _contract)
+VALUES (1, '', '', '', 1, 1, 1);
+INSERT INTO dim_location (location_id, address_line_1, city, postal_code, country, phone,
+                          _generation, _revision, _contract) VALUES (1, '', '', '', '', '', 1, 1, 1);
+INSERT INTO fact_sales_order (sales_order_id, created_date, created_time, last_updated_date, last_updated_time,
+       sales_staff_id, counterparty_id, units_sold, unit_price, currency_id, design_id, agreed_payment_date,
+       agreed_delivery_date, agreed_delivery_location_id, _generation, _revision, _contract, _star_hash)
+SELECT key, '2026-11-20', '09:00', '2026-11-20', '09:00', 1, 1, 10, 2.5, 1, 1, '2026-11-20', '2026-11-20', 1,
+       1, revision, 1, star_hash FROM (VALUES (1, 10, 7), (1, 30, 8), (2, 10, 9)) v (key, revision, star_hash);
+INSERT INTO _seen_sales_order
+SELECT key, 1, revision, 1, revision * 100 + key, star_hash,
+       CAST('2026-11-21 10:00Z' AS timestamptz) + make_interval(secs => revision)
+  FROM (VALUES (1, 10, 7), (1, 20, 7), (1, 30, 8), (2, 10, 9), (2, 20, NULL), (3, 10, 5)) v (key, revision, star_hash)
+"""
+"""Versions, a repetition, a deletion, and an observation whose version somebody has deleted."""
+
+
+def test_versions_take_over_where_and_when_they_were_seen(new_database: Callable[[str], str]) -> None:
+    shown = (
+        "SELECT CAST(to_jsonb(s) AS text) FROM _seen_sales_order s ORDER BY key, revision",
+        "SELECT CAST(to_jsonb(h) AS text) FROM history_sales_order h ORDER BY sales_record_id",
+        "SELECT CAST(to_jsonb(c) AS text) FROM current_sales_order c ORDER BY sales_record_id",
+    )
+    with open_connection(new_database("before_versions")) as connection:
+        for name in ("0001_star_schema", "0002_heartbeat"):
+            connection.run((VERSIONS / f"{name}.sql").read_text())
+        connection.run(BEFORE_VERSIONS)
+        before = [connection.run(sql) for sql in shown]
+
+        connection.run((VERSIONS / "0003_versions.sql").read_text())
+
+        assert [connection.run(sql) for sql in shown] == before
+        beside = connection.run("SELECT key, revision FROM _unversioned_sales_order ORDER BY 1, 2")
+        assert beside == [[1, 20], [2, 20], [3, 10]]
 
 
 def test_a_second_migration_applies_nothing(new_database: Callable[[str], str], roles: None) -> None:
@@ -177,7 +224,9 @@ def test_the_loader_changes_no_schema_and_deletes_nothing(common_star: Star, sql
     assert refused(common_star, LOADER, sql) == "42501"
 
 
-@pytest.mark.parametrize("table", ["dim_staff", "fact_payment", "_seen_payment", "_load_batch", "current_payment"])
+@pytest.mark.parametrize(
+    "table", ["dim_staff", "fact_payment", "_unversioned_payment", "_load_batch", "current_payment"]
+)
 def test_an_analyst_reads_everything_and_writes_nothing(common_star: Star, table: str) -> None:
     with common_star.connect(ANALYST) as connection:
         connection.run(f"SELECT * FROM {table} LIMIT 1")

@@ -130,7 +130,7 @@ def test_a_member_that_is_referred_to_cannot_be_deleted_before_or_after_the_comm
     "added",
     [
         "CREATE TRIGGER noted BEFORE INSERT ON fact_sales_order FOR EACH ROW EXECUTE FUNCTION note()",
-        "CREATE TRIGGER noted BEFORE INSERT ON _seen_sales_order FOR EACH ROW EXECUTE FUNCTION note()",
+        "CREATE TRIGGER noted BEFORE INSERT ON _unversioned_sales_order FOR EACH ROW EXECUTE FUNCTION note()",
         "CREATE RULE noted AS ON INSERT TO fact_sales_order DO ALSO INSERT INTO noted VALUES (1)",
         "ALTER TABLE fact_sales_order ADD CONSTRAINT noted FOREIGN KEY (units_sold) REFERENCES noted",
     ],

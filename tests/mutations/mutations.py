@@ -11,6 +11,7 @@ SQL, SESSION = "shared/totesys/sql.py", "shared/totesys/session.py"
 HISTORY, DIMENSIONS = "services/loader/history.py", "services/loader/dimensions.py"
 WAREHOUSE, LOAD = "services/loader/warehouse.py", "services/loader/load.py"
 PROOF, REFERENCES = "services/loader/proof.py", "services/loader/references.py"
+STRAIGHT = "services/loader/straight.py"
 SEND_AGAIN = "services/ops/dlq/send_again.py"
 PLAN, RECONCILE, RANGES = (f"services/reconciler/{name}.py" for name in ("plan", "reconcile", "ranges"))
 
@@ -86,7 +87,7 @@ NO_ROW_OF_A_TIME = (
     "        AND (k.last_updated_date, k.last_updated_time) {than} (b.last_updated_date, b.last_updated_time))"
 )
 """No fact row of the key bears that time, or a later one."""
-OBSERVATIONS_END = """WHERE NOT EXISTS (SELECT FROM {seen} s WHERE {_seen_place("s")} = {_place(fact, "b")})
+OBSERVATIONS_END = """WHERE NOT EXISTS (SELECT FROM {observed} s WHERE {_seen_place("s")} = {_place(fact, "b")})
      ORDER BY"""
 
 POLLS = (
@@ -396,7 +397,7 @@ LOADS = (
     Mutation(
         "missing DISTINCT",
         "One row read twice at one position, by two readers, and both batches can never be loaded together.",
-        (Edit(HISTORY, "SELECT DISTINCT ON ({key}, {listed(POSITION)}) {key}", "SELECT {key}"),),
+        (Edit(HISTORY, "SELECT DISTINCT ON ({key}, {listed(POSITION)}) {_obs", "SELECT {_obs"),),
         (ANY_ORDER,),
     ),
     Mutation(
@@ -421,7 +422,7 @@ LOADS = (
                 OBSERVATIONS_END,
                 OBSERVATIONS_END.replace(
                     "\n     ORDER",
-                    "\n       AND b._star_hash IS DISTINCT FROM (SELECT p.star_hash FROM {seen} p"
+                    "\n       AND b._star_hash IS DISTINCT FROM (SELECT p.star_hash FROM {observed} p"
                     """ WHERE p.key = b.{key} AND {row(SEEN_POSITION, "p")} < {row(POSITION, "b")}"""
                     "\n            ORDER BY p.generation DESC, p.revision DESC, p.contract DESC LIMIT 1)"
                     "\n     ORDER",
@@ -508,8 +509,26 @@ LOADS = (
     Mutation(
         "a key taken for one that nobody has seen",
         "An update that changes nothing gets a version, in a large merge alone.",
-        (Edit(HISTORY, "if many and not _any_seen(connection, sql, staged):", "if many:"),),
+        (Edit(HISTORY, "if many and not any_seen(connection, fact, staged):", "if many:"),),
         (ANY_ORDER,),
+    ),
+    Mutation(
+        "an equal row copied into its fact",
+        "An update that changes nothing gets a version, where rows are so many that they need no stage.",
+        (Edit(STRAIGHT, " OR last.star_hash = b.{binary.STAR_HASH})", ")"),),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "an older row copied into its fact",
+        "An observation that comes late is taken for the newest, where rows are so many that they need no stage.",
+        (Edit(STRAIGHT, """{row(SEEN_POSITION, "last")} >= {row(POSITION, "b")} OR""", ""),),
+        (ANY_ORDER,),
+    ),
+    Mutation(
+        "what another loader saw before the lock",
+        "Two loaders of the same rows at once: both copy them, and a key has two versions of one state.",
+        (Edit(STRAIGHT, "    return not any_seen(connection, fact, told)", "    return True"),),
+        ("tests/loader/test_rivals.py::test_two_loaders_of_one_fact_at_once_know_of_each_other_and_double_no_version",),
     ),
     Mutation(
         "a member that nobody holds",

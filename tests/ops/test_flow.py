@@ -258,7 +258,9 @@ def test_no_query_of_the_view_reads_more_than_its_share_of_many_load_batches(pip
         " 1, n, 1, n + 9, moment, moment, 1, 0, '', moment FROM (SELECT n, clock_timestamp() -"
         f" make_interval(hours => 1, secs => n) AS moment FROM generate_series(1, {MANY}) n) v"
     )
-    pipeline.edit(f"INSERT INTO _seen_sales_order SELECT n, 0, 1, 1, 1, 1, now() FROM generate_series(1000, {MANY}) n")
+    pipeline.edit(
+        f"INSERT INTO _unversioned_sales_order SELECT n, 0, 1, 1, 1, 1, now() FROM generate_series(1000, {MANY}) n"
+    )
     pipeline.edit("ANALYZE")
     moment, seconds = {"running_since": LONG_AGO}, {"window_seconds": 60}
     place = {"generation": 1, "revision": 2, "contract": 1}

@@ -103,7 +103,7 @@ def _ratios(step: str, samples: Mapping[str, Sequence[Sample]]) -> Iterator[Figu
             "",
             target="" if target is None else f"at most {target:g}",
             met=None if target is None else lambda value, most=target: value <= most,
-            note="without the start of either",
+            note="without the start of either; functions warm",
         )
 
 

@@ -49,7 +49,7 @@ def test_what_reconciling_a_large_feed_costs(pipeline: Pipeline):
     started = time.monotonic()
     while pipeline.capture_some():
         pass
-    for table in ("_seen_sales_order", "fact_sales_order"):
+    for table in ("_unversioned_sales_order", "fact_sales_order"):
         pipeline.rows(f"VACUUM ANALYZE {SCHEMA}.{table}")
     print(f"{'brought to the warehouse':<34} {time.monotonic() - started:6.2f} s  {ROWS:,} rows", flush=True)
     for _ in range(3):

@@ -65,7 +65,7 @@ def change_silently(pipeline: Pipeline, random: Random) -> dict[str, list[int]]:
 def observed_since(pipeline: Pipeline, revision: int) -> dict[str, list[int]]:
     """Keys by feed that the warehouse has seen anything of behind a revision."""
     found: dict[str, Any] = {
-        feed: f"SELECT key FROM _seen_{feed} WHERE revision > {revision} ORDER BY key"
+        feed: f"SELECT DISTINCT key FROM _seen_{feed} WHERE revision > {revision} ORDER BY key"
         for feed in ("sales_order", "purchase_order", "payment")
     }
     found["design"] = f"SELECT design_id FROM dim_design WHERE _revision > {revision} ORDER BY design_id"

@@ -124,7 +124,7 @@ def test_a_silent_update_arrives_without_any_poll(pipeline: Pipeline, change: st
 
 def test_a_fact_that_was_never_loaded_is_brought_in(pipeline: Pipeline):
     pipeline.edit("DELETE FROM fact_sales_order WHERE sales_order_id = 7")
-    pipeline.edit("DELETE FROM _seen_sales_order WHERE key = 7")
+    pipeline.edit("DELETE FROM _unversioned_sales_order WHERE key = 7")  # where the deletion left its observation
 
     assert pipeline.mend()["missing"] == 1
 
@@ -345,7 +345,7 @@ def test_a_locked_table_costs_only_its_own_feed(pipeline: Pipeline):
 
 
 def test_a_warehouse_without_the_star_schema_is_said(pipeline: Pipeline):
-    pipeline.edit("DROP TABLE fact_payment CASCADE; DROP TABLE _seen_payment CASCADE")
+    pipeline.edit("DROP TABLE fact_payment CASCADE; DROP TABLE _unversioned_payment CASCADE")
 
     with pytest.raises((ConfigurationError, PipelineError)):
         pipeline.reconcile()

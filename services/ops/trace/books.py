@@ -11,7 +11,7 @@ from typing import Any
 from contracts.star import Kind, StarRow
 from services.ops.status import Warehouse
 from services.ops.trace.timeline import Books, Load, Member, Seen, Version
-from shared.bookkeeping import seen_table
+from shared.bookkeeping import seen_view
 from shared.errors import PipelineError
 from shared.postgres import identifier
 
@@ -32,7 +32,7 @@ def read_books(warehouse: Warehouse, star: type[StarRow] | None, key: int, batch
 
 
 def _seen(warehouse: Warehouse, fact: type[StarRow], key: int) -> tuple[Seen, ...]:
-    rows = warehouse.read(_statement("seen").format(seen=seen_table(fact)), key=key)
+    rows = warehouse.read(_statement("seen").format(seen=seen_view(fact)), key=key)
     return tuple(Seen(*row) for row in rows)
 
 

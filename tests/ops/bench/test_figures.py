@@ -16,7 +16,7 @@ from services.ops.bench import chart, costs, growth, idle, path, run, stages, ta
 from services.ops.bench.chart import Block
 from services.ops.bench.figures import Figure, Task, exponent, measured
 from services.ops.bench.parts import PARTS, PEERS, Described, chosen
-from services.ops.bench.stages import STAGES, Limits, Spent
+from services.ops.bench.stages import LATER, PATH, Limits, Spent
 from shared.errors import ConfigurationError, Unavailable
 from shared.marked import put
 
@@ -249,14 +249,14 @@ def test_a_file_that_could_not_be_written_is_refused_before_anything_is_measured
 
 
 def test_stages_are_told_for_a_million_rows_and_together() -> None:
-    ledger = {name: Spent(own=1.0, server=2.0, wall=4.0) for name in STAGES}
+    ledger = {name: Spent(own=1.0, server=2.0, wall=4.0) for name in (*PATH, *LATER)}
 
     found = {one.name: one for one in stages.figures_of([ledger], [Limits(0.5, 0.25, 0.125)], 500_000)}
 
     assert found["parse"].value == 6.0
     assert "4.00 of it in Postgres, 8.00 s by the clock" in found["parse"].note
-    assert found["all stages"].value == 6.0 * len(STAGES)
-    assert found["all stages"].limit == 1.5
+    assert found["all stages of a backfill"].value == 6.0 * len(PATH)
+    assert found["all stages of a backfill"].limit == 1.5
 
 
 def backfill(seconds: float, **cpu: float) -> path.Backfill:

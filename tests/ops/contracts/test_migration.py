@@ -61,7 +61,7 @@ def catalog(dsn: str) -> dict[str, Any]:
             "ALTER TABLE dim_location ALTER COLUMN district SET NOT NULL",
             {"district": {"type": "string", "x-sql": "varchar"}},
         ),
-        (FactPayment, "DROP TABLE fact_payment CASCADE; DROP TABLE _seen_payment", None),
+        (FactPayment, "DROP TABLE fact_payment CASCADE; DROP TABLE _unversioned_payment CASCADE", None),
     ],
     ids=["a column", "a column of a fact", "one that is gone", "another type", "NULL allowed", "a table"],
 )

@@ -28,7 +28,7 @@ from tests.transform.archived import NOW, changed, deleted, row
 pytestmark = pytest.mark.no_cover
 
 FEEDS = Selection.of(("design", "sales_order"), None, None)
-EMPTY = ("fact_sales_order", "_seen_sales_order", "dim_staff", "dim_design", "dim_counterparty", "dim_location",
+EMPTY = ("fact_sales_order", "_unversioned_sales_order", "dim_staff", "dim_design", "dim_counterparty", "dim_location",
          "dim_currency", "dim_date", "_load_batch", "_feed", "_complete")  # fmt: skip
 
 

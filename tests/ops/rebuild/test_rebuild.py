@@ -56,7 +56,7 @@ def test_a_second_rebuild_finds_nothing_to_do(lived: Lived):
 def test_what_the_schema_lacks_is_filled(lived: Lived):
     before = lived.fingerprints()
     lived.pipeline.edit("DELETE FROM _load_batch WHERE feed = 'sales_order'; DELETE FROM _feed")
-    lived.pipeline.edit("DELETE FROM fact_sales_order; DELETE FROM _seen_sales_order")
+    lived.pipeline.edit("DELETE FROM fact_sales_order; DELETE FROM _unversioned_sales_order")
 
     lived.rebuild()
 

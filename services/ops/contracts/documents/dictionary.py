@@ -150,7 +150,7 @@ def _views(models: Models) -> Iterator[str]:
 
 def _books() -> str:
     """What the loader, the reconciler and the command keep and read; no analyst needs them."""
-    return table(("table", "what it holds"), _listed((each.name, each.said) for each in own.books()))
+    return table(("table or view", "what it holds"), _listed((each.name, each.said) for each in own.books()))
 
 
 def _feed(feed: Feed, models: Models) -> str:

@@ -92,8 +92,8 @@ def views(fact: type[StarRow]) -> tuple[Relation, Relation]:
 
 
 def books() -> Iterator[Relation]:
-    """The tables of our own."""
-    return (each for each in relations().values() if each.kind == "TABLE" and each.name.startswith("_"))
+    """The tables and views of our own."""
+    return (each for each in relations().values() if each.name.startswith("_"))
 
 
 def facts(tables: tuple[type[StarRow], ...]) -> tuple[type[StarRow], ...]:
