@@ -14,6 +14,7 @@ other messages are among them, and COPY in binary holds any byte: there each mes
 import re
 import time
 from collections.abc import Sequence
+from ssl import SSLSocket
 from struct import Struct
 from typing import Any, Protocol
 
@@ -23,8 +24,9 @@ BUFFER_BYTES = 256 * 1024
 """What a Unix socket holds at most, and some 2,000 rows of an order; pg8000's own 8 KiB is one write of the server."""
 GATHER_SECONDS = 0.002
 """How long to let rows gather where the last read found the buffer less than half full: a server writes 8 KiB at a
-time, and each of its writes would wake us for some 60 rows. It fills a quarter of its socket meanwhile, so it never
-waits for us; and an answer that comes in one write or two is not kept waiting either."""
+time, and each of its writes would wake us for some 60 rows. It fills less than half of its socket meanwhile, so it
+never waits for us; and an answer that comes in one write or two is not kept waiting either. Not so over TLS: there a
+read gives one write of the server, however many lie there."""
 _COPY_DATA = ord("d")
 _HEAD = Struct("!Bi")
 """A message's code and its length, which counts itself but not the code."""
@@ -63,6 +65,7 @@ class BufferedConnection(RememberingConnection):
         super().__init__(**arguments)
         self._sock = self._usock.makefile("rwb", BUFFER_BYTES)
         self._read_early = False
+        self._reads_all = not isinstance(self._usock, SSLSocket)
 
     def handle_COPY_OUT_RESPONSE(self, data: bytes, context: Any) -> None:  # noqa: N802 - pg8000 calls it by this name
         """Begin a COPY; its first byte tells whether text follows."""
@@ -78,12 +81,15 @@ class BufferedConnection(RememberingConnection):
         else:
             super().handle_COPY_DATA(data, context)
 
+    def _gather(self) -> None:
+        time.sleep(GATHER_SECONDS)
+
     def _rows_ahead(self, *, binary: bool) -> list[bytes]:
         """The rows that lie whole in the buffer before anything else does; reads once where the buffer is empty."""
         if self._read_early:
-            time.sleep(GATHER_SECONDS)
+            self._gather()
         held = self._sock.peek()
-        self._read_early = len(held) < BUFFER_BYTES / 2
+        self._read_early = self._reads_all and len(held) < BUFFER_BYTES / 2
         rows, end = (None if binary else _short_rows(held)) or _any_rows(held)
         self._sock.read(end)
         return rows

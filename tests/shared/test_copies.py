@@ -1,15 +1,19 @@
 """COPY by the buffer gives what COPY by the row gives, however messages are cut, and fails where it fails."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from struct import pack
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pg8000.native import Connection, DatabaseError, InterfaceError
@@ -17,6 +21,7 @@ from pg8000.native import Connection, DatabaseError, InterfaceError
 from shared.copies import BUFFER_BYTES, BufferedConnection, Stream
 from shared.postgres import Dsn, connect, copy_out, hang_up
 from tests.conftest import NewDatabase
+from tests.shared.test_postgres import certificate
 
 
 def message(code: bytes, body: bytes = b"") -> bytes:
@@ -108,6 +113,56 @@ def test_copy_by_the_buffer_is_copy_by_the_row(said: tuple[bytes, list[bytes]], 
     pieces = [whole[start:stop] for start, stop in pairwise(places)]
 
     assert copied(BufferedConnection, pieces) == copied(Connection, pieces)
+
+
+class Impatient(BufferedConnection):
+    """Counts how often rows are let gather, and does not wait for them."""
+
+    gathered = 0
+
+    def _gather(self) -> None:
+        self.gathered += 1
+
+
+def test_over_tls_no_read_waits_for_rows_that_it_could_not_take(tmp_path: Path):
+    ours, theirs = socket.socketpair()
+    rows = [b"x" * 8_000 for _ in range(100)]
+    said = [COPYING_TEXT, *(message(b"d", row) for row in rows), COPIED]
+    server = threading.Thread(target=say_by_tls, args=(theirs, chain(tmp_path), said))
+    server.start()
+    kept, trusting = Kept(), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    connection = Impatient(user="any", host=None, sock=ours, ssl_context=trusting)
+
+    connection.run("COPY it TO STDOUT", stream=Stream(kept))
+    hang_up(connection)
+    server.join()
+
+    assert kept.rows == rows
+    assert connection.gathered == 0
+
+
+def chain(folder: Path) -> ssl.SSLContext:
+    """A server's part of TLS, with a certificate of its own."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "chain.pem").write_bytes(key.private_bytes(*private) + certificate(key))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "chain.pem")
+    return context
+
+
+def say_by_tls(to: socket.socket, context: ssl.SSLContext, said: Sequence[bytes]) -> None:
+    """A server's part behind a handshake."""
+    to.recv(8)
+    to.sendall(b"S")
+    with suppress(OSError), context.wrap_socket(to, server_side=True) as wrapped:
+        wrapped.recv(1000)
+        wrapped.sendall(GREETING)
+        wrapped.recv(1000)
+        for piece in said:
+            wrapped.sendall(piece)
+        wrapped.recv(1000)
 
 
 @pytest.mark.parametrize("columns", ["number", "number, repeat('x', 300000)"])
