@@ -24,7 +24,7 @@ from shared.totesys import catalog, sql
 from shared.totesys.snapshot import Conditions, Snapshot, Transaction, Vitals
 
 KEYS_AT_ONCE = 100_000
-"""Listed in one statement: 1.6 MB of text, a tenth of what both sides need for a page."""
+"""Listed in one statement: 1.6 MB of text, a fifth of what a page may hold."""
 _BUSY = frozenset({"55P03", "57014"})
 """SQLSTATEs of a lock or a statement that took too long: another round may succeed."""
 _BROKEN = frozenset({"42703", "42P01", "42501", "3F000", "42809", "42846", "42883"})
