@@ -258,8 +258,8 @@ POLLS = (
             Edit(READING, "= dict(self._latest.items() & rows)", "= dict(self._ever & set(rows))"),
             Edit(
                 READING,
-                '        """These hashes were acknowledged."""\n',
-                '        """These hashes were acknowledged."""\n        self._ever |= set(sent.items())\n',
+                "        self._greatest = max(self._greatest, greatest)\n",
+                "        self._greatest = max(self._greatest, greatest)\n        self._ever |= set(sent.items())\n",
             ),
         ),
         (ANY_SCAN, "tests/poller/test_poll.py::test_a_row_that_changes_and_changes_back_is_sent_each_time"),
