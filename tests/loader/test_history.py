@@ -180,7 +180,7 @@ def test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_hist
 
 @st.composite
 def mostly_in_order(draw: st.DrawFn) -> tuple[dict[tuple[int, Place], int | None], list[list[Sent]]]:
-    """As polls bring it: each snapshot later than the one before, few deletions, now and then two the wrong way round."""
+    """As polls bring it: each snapshot later than the one before, few deletions, sometimes two the wrong way round."""
     told = draw(st.lists(st.dictionaries(st.sampled_from(KEYS), st.integers(1, 2), min_size=1), min_size=2, max_size=6))
     gone = draw(st.sets(st.integers(0, len(told) - 1), max_size=1))
     transactions = []
