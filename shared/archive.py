@@ -9,7 +9,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, partial
 from itertools import accumulate
+from typing import Any
 
 from isal import isal_zlib
 
@@ -63,6 +65,33 @@ class Page:
     hashes: Mapping[int, int | None]
 
 
+class WrittenHashes(Mapping[int, int | None]):
+    """Row hashes by key as they stand in a page of changed rows: read there when one is first asked for."""
+
+    def __init__(self, body: bytes, key_at: int, rows: int) -> None:
+        """Take the page's bytes, where the key is among its columns, and its number of rows, each of another key."""
+        self._body = body
+        self._key_at = key_at
+        self._count = rows
+
+    @cached_property
+    def _read(self) -> Mapping[int, int | None]:
+        lines = lines_of(self._body, "a page that was just made")
+        return dict(zip(keys_at(lines, self._key_at), hashes_at(lines), strict=True))
+
+    def __getitem__(self, key: int) -> int | None:
+        """The hash of a key's row."""
+        return self._read[key]
+
+    def __iter__(self) -> Iterator[int]:
+        """The keys in their order."""
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return self._count
+
+
 @dataclass(frozen=True)
 class Circumstances:
     """What a page's envelope says beside its rows. Times are UTC clocks of the source."""
@@ -75,6 +104,31 @@ class Circumstances:
     time_zone: str
     contract: int | None = None
     """Of rows that were archived before and keep the contract they had; None for what was read now: today's."""
+
+
+class Numbers(Sequence[int]):
+    """One number of each of many rows. A backfill asks for that of one row alone; only the others are all read."""
+
+    def __init__(self, rows: Sequence[bytes], read: Callable[[Sequence[bytes]], list[int]]) -> None:
+        """Take the rows and what reads the number out of each."""
+        self._rows = rows
+        self._read = read
+
+    @cached_property
+    def _all(self) -> list[int]:
+        return self._read(self._rows)
+
+    def __getitem__(self, row: Any) -> Any:
+        """The number of a row, or those of a slice."""
+        return self._read(self._rows[row]) if isinstance(row, slice) else self._read([self._rows[row]])[0]
+
+    def __iter__(self) -> Iterator[int]:
+        """All of them."""
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
 
 
 class Pages:
@@ -94,7 +148,8 @@ class Pages:
 
         A page is full where the next row would not fit into its `size`.
 
-        `held` is asked about every row that is read, by key and hash, and answers with keys.
+        `held` is asked about every row that is read, by key and hash, and answers with keys. What it does not look at
+        is not read out of the rows.
 
         Rows that lay in the archive keep their contract, which says where the key is; without one it is today's.
         """
@@ -107,24 +162,20 @@ class Pages:
         self.last_key = LEAST_KEY
         self._rows: list[bytes] = []
         self._bytes = 0
-        self._hashes: dict[int, int] = {}
 
     def writelines(self, rows: Sequence[bytes], /) -> None:
         """Take rows of COPY text. A full page is given on only when another row follows it."""
-        keys, hashes = keys_at(rows, self._key_at), [int(row.rpartition(b"\t")[2]) for row in rows]
+        keys, hashes = Numbers(rows, partial(keys_at, column=self._key_at)), Numbers(rows, hashes_at)
         self.rows_read += len(rows)
         self.last_key = keys[-1]
-        held, pairs = self._held(keys, hashes), list(zip(keys, hashes, strict=True))
-        if held:
-            unsent = [at for at, key in enumerate(keys) if key not in held]
-            rows, pairs = [rows[at] for at in unsent], [pairs[at] for at in unsent]
-        self._keep(rows, pairs)
+        held = self._held(keys, hashes)
+        self._keep([row for key, row in zip(keys, rows, strict=True) if key not in held] if held else rows)
 
     def rest(self) -> Page | None:
         """The last page, if it has any row."""
-        return self._end_page() if self._hashes else None
+        return self._end_page() if self._rows else None
 
-    def _keep(self, rows: Sequence[bytes], pairs: Sequence[tuple[int, int]]) -> None:
+    def _keep(self, rows: Sequence[bytes]) -> None:
         start = 0
         while start < len(rows):
             fitting = self._fitting(rows[start : start + self._size.rows - len(self._rows)])
@@ -134,7 +185,6 @@ class Pages:
             end = start + len(fitting)
             self._rows += fitting
             self._bytes += sum(map(len, fitting))
-            self._hashes.update(pairs[start:end])
             start = end
 
     def _fitting(self, rows: Sequence[bytes]) -> Sequence[bytes]:
@@ -147,9 +197,9 @@ class Pages:
 
     def _end_page(self) -> Page:
         """A page is compressed as a whole: its bytes do not tell in what pieces its rows came."""
-        rows, hashes = self._rows, self._hashes
-        self._rows, self._bytes, self._hashes = [], 0, {}
-        return Page(Operation.CHANGED, _compressed(rows, self._level), next(reversed(hashes)), hashes)
+        rows, self._rows, self._bytes = self._rows, [], 0
+        body, (last_key,) = _compressed(rows, self._level), keys_at(rows[-1:], self._key_at)
+        return Page(Operation.CHANGED, body, last_key, WrittenHashes(body, self._key_at, len(rows)))
 
 
 def _compressed(lines: Sequence[bytes], level: int) -> bytes:
@@ -164,6 +214,11 @@ def key_place(feed: Feed, contract: int) -> int:
 def keys_at(lines: Sequence[bytes], column: int) -> list[int]:
     """The key in each line of COPY text; an integer is never escaped."""
     return [int(line.split(b"\t", column + 1)[column]) for line in lines]
+
+
+def hashes_at(lines: Sequence[bytes]) -> list[int]:
+    """The row hash in each line of COPY text: the last column."""
+    return [int(line.rpartition(b"\t")[2]) for line in lines]
 
 
 def deletions(keys: Sequence[int], *, compression_level: int) -> Page:

@@ -7,7 +7,7 @@ the source's count is equal exactly if no known key is gone. Meeting a key twice
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator
 
 from shared.checkpoint import Horizon
 
@@ -16,15 +16,13 @@ MOST_MET = 50_000
 
 
 class Keys:
-    """Keys in their order, eight bytes each; COPY's sink for a listing in key order."""
+    """Keys in their order, eight bytes each."""
 
-    def __init__(self) -> None:
+    def __init__(self, listed: Iterable["array[int]"]) -> None:
+        """Take keys, always the next greater ones."""
         self._sorted = array("q")
-
-    def writelines(self, rows: Sequence[bytes], /) -> None:
-        """Take the next greater keys, with commas between them."""
-        for row in rows:
-            self._sorted.extend(map(int, row.split(b",")))
+        for keys in listed:
+            self._sorted.extend(keys)
 
     def __len__(self) -> int:
         """How many were listed."""
@@ -50,6 +48,11 @@ class Census:
         self._met: set[int] = set()
         self.counted: Horizon | None = None
         """The last snapshot in which known keys and the source's count agreed."""
+
+    @property
+    def listed(self) -> bool:
+        """Whether keys are known at all: until then none that is read counts."""
+        return self._listed is not None
 
     def meet(self, keys: Iterable[int]) -> None:
         """Rows of these keys were read, whether or not they were sent."""

@@ -341,12 +341,12 @@ class Poller:
 
         If it began in an earlier one, a row may have appeared behind where it stood: that agreement proves nothing.
         """
-        census, there = self._censuses[turn.feed.name], Keys()
+        census = self._censuses[turn.feed.name]
         if census.agrees(self._source.count_rows(turn.feed)):
             if reading.nothing_new(turn.read.first, turn.horizon):
                 census.counted = turn.horizon
             return
-        self._source.copy_all_keys(turn.feed, there)
+        there = Keys(self._source.all_keys(turn.feed))
         since = turn.read.model_copy(update={"base": census.counted})
         self._publish_gone(replace(turn, read=since), census.gone(there), live=len(census))
         self._memories[turn.feed.name].keep_only(there)
@@ -402,10 +402,15 @@ class Poller:
         return finished
 
     def _held(self, feed: Feed) -> Callable[[Sequence[int], Sequence[int]], Set[int]]:
-        """Which rows need not be sent. Every row that is read is asked about, so the census meets its key here."""
+        """Which of some rows, in the order of their keys, need not be sent; a census that knows keys meets theirs here.
+
+        Throughout a backfill no key was listed yet, and those sent are all smaller: there is nothing to look at.
+        """
         census, memory = self._censuses[feed.name], self._memories[feed.name]
 
         def held(keys: Sequence[int], hashes: Sequence[int]) -> Set[int]:
+            if not census.listed and memory.holds_none_from(keys[0]):
+                return frozenset()
             census.meet(keys)
             return memory.held(zip(keys, hashes, strict=True)).keys()
 
@@ -451,7 +456,7 @@ class Poller:
         counted = {"page": state.page + 1, "rows_captured": state.rows_captured + len(page.hashes)}
         self._set(turn.feed, after(state).model_copy(update=counted | self._position(turn)))
         self._move()
-        self._memories[turn.feed.name].keep(page.hashes)
+        self._memories[turn.feed.name].keep(page.hashes, page.last_key)
         self._summary.pages += 1
         self._summary.rows += len(page.hashes)
         self._summary.rows_captured[turn.feed.name] += len(page.hashes)

@@ -4,7 +4,7 @@ Invariant: a row that became visible since a feed's base horizon always meets th
 that was not yet read is ever behind the horizon kept. Reading the same rows twice is harmless: every doubt reads more.
 """
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -297,21 +297,44 @@ def scan_due(pace: Pace, *, at: float, rules: Rules) -> bool:
 
 
 class Memory:
-    """The latest row hash sent for each key of one feed, the least recently used forgotten first."""
+    """The latest row hash sent for each key of one feed, the least recently used forgotten first.
+
+    Of a page that leaves room for no other, as a backfill's do, the hashes are not read before somebody asks.
+    """
 
     def __init__(self, limit: int = MEMORY_KEYS) -> None:
         """Remember so many keys at most."""
         self._limit = limit
         self._latest: dict[int, int | None] = {}
+        self._unread: Mapping[int, int | None] = {}
+        self._greatest = LEAST_KEY
+
+    def holds_none_from(self, key: int) -> bool:
+        """Whether no key that is as great or greater is remembered."""
+        return key > self._greatest
 
     def held(self, rows: Iterable[tuple[int, int]]) -> dict[int, int | None]:
         """Those of some rows whose hash is the latest sent for their key; only these may be skipped."""
+        self._catch_up()
         found: dict[int, int | None] = dict(self._latest.items() & rows)
         self._use(found)
         return found
 
-    def keep(self, sent: Mapping[int, int | None]) -> None:
-        """These hashes were acknowledged."""
+    def keep(self, sent: Mapping[int, int | None], greatest: int) -> None:
+        """These hashes were acknowledged; no key among them is above `greatest`."""
+        self._greatest = max(self._greatest, greatest)
+        if len(sent) >= self._limit:
+            self._latest, self._unread = {}, sent
+        else:
+            self._catch_up()
+            self._learn(sent)
+
+    def _catch_up(self) -> None:
+        unread, self._unread = self._unread, {}
+        if unread:
+            self._learn(unread)
+
+    def _learn(self, sent: Mapping[int, int | None]) -> None:
         self._use(sent)
         for key in list(islice(self._latest, max(0, len(self._latest) - self._limit))):
             del self._latest[key]
@@ -322,10 +345,12 @@ class Memory:
             del self._latest[key]
         self._latest.update(rows)
 
-    def keep_only(self, there: Container[int]) -> None:
+    def keep_only(self, there: Iterable[int]) -> None:
         """Every other key's row is gone: if it comes back, equal or not, it must be sent."""
-        self._latest = {key: row_hash for key, row_hash in self._latest.items() if key in there}
+        self._catch_up()
+        known = set(self._latest).intersection(there)
+        self._latest = {key: row_hash for key, row_hash in self._latest.items() if key in known}
 
     def clear(self) -> None:
         """Another owner, or a run that failed, may have sent something since."""
-        self._latest.clear()
+        self._latest, self._unread, self._greatest = {}, {}, LEAST_KEY

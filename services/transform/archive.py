@@ -21,6 +21,8 @@ Places = npt.NDArray[np.int64]
 """Offsets in a text, one a row."""
 
 _TAB, _NEWLINE, _BACKSLASH, _NULL = b"\t\n\\N"
+_PIECE_BYTES = 256 * 1024
+"""Looked through at a time: what is made of a piece stays in the processor's cache, and its memory serves the next."""
 MARGIN = b" " * 32
 """Before and behind a text, so that whole words can be read beside any field of it (services.transform.vector)."""
 
@@ -55,6 +57,13 @@ class Fields(Sequence[str | None]):
             return [text[start:end] for start, end in places]
         return [self.text[start:end].decode() for start, end in places]
 
+    def pieces(self, rows: int) -> Iterator["Fields"]:
+        """The column in pieces of so many rows, the last one shorter."""
+        for start in range(0, len(self), rows):
+            piece = slice(start, start + rows)
+            null = None if self.null is None else self.null[piece]
+            yield Fields(self.text, self.start[piece], self.end[piece], null)
+
     def __getitem__(self, row: Any) -> Any:
         """The text of a row, or those of a slice."""
         return self.texts[row]
@@ -75,10 +84,9 @@ def decode(body: bytes, names: Sequence[str], rows: int, where: str) -> dict[str
     """
     text = b"".join((MARGIN, decompress(body, where), MARGIN))
     ends = _ends(text, len(names), rows, where)
-    starts = np.roll(ends, 1) + 1
-    starts[:1] = len(MARGIN)
-    places = zip(starts.reshape(rows, len(names)).T.copy(), ends.reshape(rows, len(names)).T.copy(), strict=True)
-    columns = {name: Fields(text, *place) for name, place in zip(names, places, strict=True)}
+    by_column = ends.reshape(rows, len(names)).T.copy()
+    starts = [_starts_of_lines(by_column[-1]), *(each + 1 for each in by_column[:-1])]
+    columns = {name: Fields(text, *place) for name, *place in zip(names, starts, by_column, strict=True)}
     backslashes = _backslashes(text, ends, len(names))
     try:
         _ = text.isascii() or text.decode()
@@ -90,15 +98,30 @@ def decode(body: bytes, names: Sequence[str], rows: int, where: str) -> dict[str
 def _ends(text: bytes, width: int, rows: int, where: str) -> Places:
     """Where each field ends, all of a line before those of the next. Raises CorruptObject."""
     letters = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(letters - _TAB <= _NEWLINE - _TAB)  # a byte below a tab wraps around to a large one
-    newlines = letters[ends] == _NEWLINE
+    ends, newlines = _tabs_and_newlines(letters), text.count(_NEWLINE)
     whole = len(text) == 2 * len(MARGIN) or text[-len(MARGIN) - 1] == _NEWLINE
-    if not whole or len(ends) != rows * width or newlines.sum() != rows or not newlines[width - 1 :: width].all():
+    regular = len(ends) == rows * width and newlines == rows
+    if not whole or not regular or not (letters[ends[width - 1 :: width]] == _NEWLINE).all():
         raise CorruptObject(
             f"Expected {rows} rows of {width} columns in {where}, "
-            f"found {newlines.sum()} lines with {len(ends)} fields{'' if whole else ' and a piece of one more'}."
+            f"found {newlines} lines with {len(ends)} fields{'' if whole else ' and a piece of one more'}."
         )
     return ends
+
+
+def _tabs_and_newlines(letters: npt.NDArray[np.uint8]) -> Places:
+    """Where they stand."""
+    found = []
+    for start in range(0, len(letters), _PIECE_BYTES):
+        piece = letters[start : start + _PIECE_BYTES]
+        found.append(np.flatnonzero(piece - _TAB <= _NEWLINE - _TAB) + start)  # a byte below a tab wraps around
+    return np.concatenate(found)
+
+
+def _starts_of_lines(ends: Places) -> Places:
+    starts = np.roll(ends, 1) + 1
+    starts[:1] = len(MARGIN)
+    return starts
 
 
 def _backslashes(text: bytes, ends: Places, width: int) -> Sequence[int]:

@@ -34,6 +34,8 @@ _MINUS, _POINT, _SPACE, _ZERO = b"-. 0"
 _MOST_DIGITS = 19
 """Of an int64; the few such numbers that do not fit one come out negative."""
 _LONGEST_FRACTION = 6
+_PIECE_ROWS = 16_384
+"""Parsed at a time, so that a dozen arrays of words stay near the processor and their memory serves the next piece."""
 _HOURS, _MINUTES, _MONTHS = 24, 60, 12
 
 
@@ -52,9 +54,15 @@ def parsed(parser: Parser, column: TextColumn) -> Array | None:
     if not isinstance(column, Fields) or not len(column):
         return None
     try:
-        return parser(column)
+        return _together([parser(piece) for piece in column.pieces(_PIECE_ROWS)])
     except _NotPlainError:
         return None
+
+
+def _together(parts: list[Array]) -> Array:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else pd.concat(map(pd.Series, parts)).array
 
 
 class _Known(Row):
@@ -88,9 +96,10 @@ def _parser_of(adapter: Adapter) -> Parser | None:
 
 def integers(column: Fields) -> Array:
     """Postgres ints."""
-    found = wide_integers(column)
-    _hold(found == found.astype("int32"))
-    return found.astype("int32")
+    wide = wide_integers(column)
+    found = wide.astype("int32")
+    _hold(wide == found)
+    return found
 
 
 def integers_or_null(column: Fields) -> Array:
@@ -103,14 +112,14 @@ def integers_or_null(column: Fields) -> Array:
 
 def wide_integers(column: Fields) -> Numbers:
     """Postgres bigints, without the least one; no zero stands before a number."""
-    negative, start = _signed(column)
-    _hold((_letters(column, start) != _ZERO) | ((column.end - start == 1) & ~negative))
+    negative, start, first = _signed(column)
+    _hold((first != _ZERO) | ((column.end - start == 1) & ~negative))
     return _negated(_whole(column, start, column.end), negative)
 
 
 def hundredths(column: Fields, most_digits: int) -> Numbers:
     """Money of up to so many whole digits, with two decimals, as hundredths."""
-    negative, start = _signed(column)
+    negative, start, _ = _signed(column)
     point = column.end - 3
     _hold((_letters(column, point) == _POINT) & (point - start <= most_digits))
     cents = _whole(column, point + 1, column.end)
@@ -165,19 +174,23 @@ def _microseconds(column: Fields, length: Places) -> Numbers:
     """The fractions: their first six digits, zeros where they have fewer. `length` is -1 where there is none."""
     if not (length > 0).any():
         return np.zeros(len(column), "int64")
-    _hold((length <= _LONGEST_FRACTION) & ((_letters(column, column.start + 19) == _POINT) | (length < 0)))
-    within = _FULL >> _bits(_WORD - length.clip(0))
-    return _eight_digits((_words(column, column.start + 20) & within) | (_ZEROS & ~within)) // 100
+    words = _words(column, column.start + 19)
+    _hold((length <= _LONGEST_FRACTION) & ((words & np.uint64(0xFF) == _POINT) | (length < 0)))
+    return _eight_digits(_values(words >> np.uint64(8), _FULL >> _bits(_WORD - length.clip(0)))) // 100
 
 
-def _signed(column: Fields) -> tuple[npt.NDArray[np.bool_], Places]:
-    """Which fields have a minus, and where their digits begin."""
-    negative = _letters(column, column.start) == _MINUS
-    return negative, column.start + negative
+def _signed(column: Fields) -> tuple[npt.NDArray[np.bool_], Places, npt.NDArray[np.uint8]]:
+    """Which fields have a minus, where their digits begin, and the first of these."""
+    first = _letters(column, column.start)
+    negative = first == _MINUS
+    if not negative.any():
+        return negative, column.start, first
+    start = column.start + negative
+    return negative, start, _letters(column, start)
 
 
 def _negated(found: Numbers, negative: npt.NDArray[np.bool_]) -> Numbers:
-    return np.where(negative, -found, found)
+    return np.where(negative, -found, found) if negative.any() else found
 
 
 def _whole(column: Fields, start: Places, end: Places) -> Numbers:
@@ -188,15 +201,14 @@ def _whole(column: Fields, start: Places, end: Places) -> Numbers:
     found = np.zeros(len(column), "int64")
     for place in range(0, longest, _WORD):
         within = _FULL << _bits((place + _WORD - length).clip(0, _WORD))
-        words = (_words(column, end - place - _WORD) & within) | (_ZEROS & ~within)
-        found += _eight_digits(words) * 10**place
+        digits = _eight_digits(_values(_words(column, end - place - _WORD), within))
+        found = found + digits * 10**place if place else digits
     _hold(found >= 0)
     return found
 
 
-def _eight_digits(words: Words) -> Numbers:
+def _eight_digits(digits: Words) -> Numbers:
     """Words of digits as numbers: neighbours become pairs, pairs fours, fours eights, in three multiplications."""
-    digits = _digits(words, b"0" * _WORD)
     pairs = (digits * 10 + (digits >> 8)) & 0x00FF00FF00FF00FF
     fours = (pairs * 100 + (pairs >> 16)) & 0x0000FFFF0000FFFF
     return ((fours * 10_000 + (fours >> 32)) & 0xFFFFFFFF).view("int64")
@@ -207,6 +219,13 @@ def _pairs(column: Fields, start: Places, like: bytes) -> tuple[Numbers, Numbers
     digits = _digits(_words(column, start), like)
     pairs = (digits * 10 + (digits >> 8)).view("int64")
     return pairs & 0xFF, pairs >> 24 & 0xFF, pairs >> 48 & 0xFF
+
+
+def _values(words: Words, within: Words) -> Words:
+    """The digits' values in a part of each word, zeros around it."""
+    found: Words = (words ^ _ZEROS) & within
+    _hold((found | found + 0x0606060606060606) & 0xF0F0F0F0F0F0F0F0 == 0)
+    return found
 
 
 def _digits(words: Words, like: bytes) -> Words:

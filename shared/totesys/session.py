@@ -6,6 +6,8 @@ any error that is not Postgres's own answer the connection is closed, because it
 """
 
 import struct
+import sys
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +17,14 @@ from typing import Any, NoReturn
 from pg8000.native import InterfaceError
 
 from contracts.feeds import Feed
-from shared.checkpoint import SourceIdentity
+from shared.checkpoint import LEAST_KEY, SourceIdentity
 from shared.errors import PipelineError, SourceUnavailable
 from shared.postgres import Connection, DatabaseError, Sink, as_array, copy_out, explain, hang_up, rows_of
 from shared.totesys import catalog, sql
 from shared.totesys.snapshot import Conditions, Snapshot, Transaction, Vitals
 
+KEYS_AT_ONCE = 100_000
+"""Listed in one statement: 1.6 MB of text, a fifth of what a page may hold."""
 _BUSY = frozenset({"55P03", "57014"})
 """SQLSTATEs of a lock or a statement that took too long: another round may succeed."""
 _BROKEN = frozenset({"42703", "42P01", "42501", "3F000", "42809", "42846", "42883"})
@@ -209,9 +213,15 @@ class Source:
         rows_of(self._session, sql.SET_KEYS, keys=as_array(keys))
         return copy_out(self._session, sql.copy_rows_of_keys(feed, self._schema, server_version=self._version), sink)
 
-    def copy_all_keys(self, feed: Feed, sink: Sink) -> int:
-        """Stream every key of the feed, in key order, out of the open snapshot, many to a row; the number of rows."""
-        return copy_out(self._session, sql.copy_all_keys(feed, self._schema), sink)
+    def all_keys(self, feed: Feed, at_once: int = KEYS_AT_ONCE) -> Iterator["array[int]"]:
+        """Every key of the feed in the open snapshot, in key order; `at_once` at a time, the last time fewer."""
+        text, after = sql.keys_ahead(feed, self._schema), LEAST_KEY
+        while True:
+            keys = _keys(rows_of(self._session, text, after=str(after), limit=str(at_once))[0][0])
+            yield keys
+            if len(keys) < at_once:
+                return
+            after = keys[-1]
 
     def count_rows(self, feed: Feed) -> int:
         """How many rows the feed has in the open snapshot."""
@@ -268,6 +278,14 @@ def _values(asked: Conditions) -> dict[str, str | None]:
     """Conditions as the texts that the SQL reads back."""
     each = {"look_back": asked.look_back, "oldest_new_id": asked.oldest_new_id, "polled_from": asked.polled_from}
     return {name: None if value is None else str(value) for name, value in each.items()}
+
+
+def _keys(digits: str | None) -> "array[int]":
+    """Keys out of their hexadecimal digits."""
+    keys = array("q", bytes.fromhex(digits or ""))
+    if sys.byteorder == "little":
+        keys.byteswap()
+    return keys
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -8,7 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pg8000.native import DatabaseError
 
+from contracts.feeds import FEEDS
+from services.poller.census import Keys
 from shared.errors import PipelineError
+from shared.totesys.session import Source
 from tests.poller.archived import Batch, objects, receive
 from tests.poller.conftest import Bench, Calls, design
 from tests.poller.test_crash import MOST_CALLS, failing
@@ -17,6 +20,8 @@ from tests.poller.test_generations import OwnServer, own, own_server
 __all__ = ["own", "own_server"]
 
 OLD = "2022-01-01"
+LISTING = "SELECT encode(string_agg("
+"""How the statement begins that lists keys."""
 
 
 def seed(bench: Bench, last: int, first: int = 1) -> None:
@@ -40,6 +45,24 @@ def told(batches: list[Batch]) -> list[tuple[str, str, list[str]]]:
 def scanned(bench: Bench, poller) -> list[tuple[str, str, list[str]]]:
     bench.scan_next()
     return told(bench.polled(poller))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 4, 5])
+def test_keys_are_listed_whole_and_in_their_order_however_many_at_a_time(bench: Bench, at_once: int):
+    known = [-(2**31), -1, 0, 2**31 - 1]
+    for key in reversed(known):
+        seed(bench, key, key)
+    source = Source(bench._connect, schema="public", statement_timeout_seconds=60, lock_timeout_seconds=60)
+    bench.opened.append(source)
+    source.open()
+
+    with source.snapshot(FEEDS["design"]):
+        listed = list(source.all_keys(FEEDS["design"], at_once))
+        empty = list(source.all_keys(FEEDS["payment"], at_once))
+
+    assert list(Keys(listed)) == known
+    assert [len(keys) for keys in listed[:-1]] == [at_once] * (len(known) // at_once)
+    assert [list(keys) for keys in empty] == [[]]
 
 
 def test_a_deletion_is_found_by_the_next_scan_and_by_nothing_sooner(bench: Bench):
@@ -337,7 +360,7 @@ class BusyAt:
         return self._real.run(sql, **arguments)
 
 
-@pytest.mark.parametrize("beginning", ["SELECT count(*)", "COPY (SELECT string_agg("], ids=["count", "list"])
+@pytest.mark.parametrize("beginning", ["SELECT count(*)", LISTING], ids=["count", "list"])
 def test_a_census_that_timed_out_is_taken_by_the_next_scan(bench: Bench, beginning: str):
     seed(bench, 5)
     busy = []
@@ -369,7 +392,7 @@ def test_nothing_new_is_not_counted_and_what_agrees_is_not_listed(bench: Bench):
     seed(bench, 5)
     asked: list[str] = []
     poller = bench.started("design", wrap=lambda real: Counting(real, asked))
-    assert sum(sql.startswith("COPY (SELECT string_agg(") for sql in asked) == 1
+    assert sum(sql.startswith(LISTING) for sql in asked) == 1
     asked.clear()
     scanned(bench, poller)
     resting = len(asked)
@@ -429,7 +452,6 @@ def test_deletions_survive_a_failure_at_any_call_or_are_left_to_the_reconciler(b
 
 
 KEY = st.sampled_from([-20_001, -1, 0, 9_999, 10_000, 10_001])
-"""Keys are listed in rows of ten thousand."""
 STEP = st.one_of(
     st.tuples(st.just("put"), KEY, st.sampled_from("AB"), st.booleans()),
     st.tuples(st.just("delete"), KEY),

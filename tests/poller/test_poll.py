@@ -212,10 +212,12 @@ def test_a_table_too_large_is_never_scanned(bench: Bench):
     assert bench.polled(poller) == []
 
 
-def test_truncate_and_reload_in_one_transaction_are_read_whole(bench: Bench):
+@pytest.mark.parametrize("scan_max_rows", [0, 1_000_000], ids=["never scanned", "scanned"])
+def test_truncate_and_reload_in_one_transaction_are_read_whole(bench: Bench, scan_max_rows: int):
     for number in (1, 2, 3):
         design(bench.writer(), number, at="2022-01-01")
-    poller = bench.started("design")
+    bench.run("ANALYZE design")
+    poller = bench.started("design", scan_max_rows=scan_max_rows)
     bench.run(
         "BEGIN; CREATE TEMP TABLE kept AS SELECT * FROM design; TRUNCATE design CASCADE;"
         "INSERT INTO design SELECT * FROM kept; UPDATE design SET design_name = 'new' WHERE design_id = 2; COMMIT"

@@ -1,6 +1,7 @@
 """The decisions of a poll, each by itself: no database, no clock."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Never
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -235,16 +236,53 @@ def test_a_scan_keeps_to_its_interval_its_share_and_its_size(pace: Pace, due: bo
 
 def test_the_memory_forgets_the_least_recently_used_and_only_knows_the_latest():
     memory = Memory(limit=2)
-    memory.keep({1: 10, 2: 20})
+    memory.keep({1: 10, 2: 20}, 2)
     assert memory.held([(1, 10), (2, 21)]) == {1: 10}
-    memory.keep({3: 30})
+    memory.keep({3: 30}, 3)
 
     assert memory.held([(1, 10), (2, 20), (3, 30)]) == {1: 10, 3: 30}
-    memory.keep({1: 11})
+    memory.keep({1: 11}, 1)
     assert memory.held([(1, 10)]) == {}
     assert memory.held([(1, 11)]) == {1: 11}
     memory.clear()
     assert memory.held([(3, 30)]) == {}
+
+
+def test_the_memory_tells_from_which_key_on_it_holds_none_until_it_is_emptied():
+    memory = Memory(limit=2)
+    assert memory.holds_none_from(-5)
+    memory.keep({1: 10, 7: 70}, 7)
+    memory.keep({3: 30}, 4)
+
+    assert not memory.holds_none_from(7)
+    assert memory.holds_none_from(8)
+    memory.clear()
+    assert memory.holds_none_from(7)
+
+
+class Unread(dict[int, int | None]):
+    """Hashes that nobody may look at."""
+
+    def keys(self) -> Never:  # type: ignore[override]
+        raise AssertionError("Expected nobody to look.")
+
+
+def test_hashes_that_fill_the_memory_alone_are_not_read_before_a_row_is_asked_about():
+    memory = Memory(limit=2)
+    memory.keep({1: 10}, 1)
+
+    memory.keep(Unread({2: 20, 3: 30}), 3)
+    memory.keep({4: 40, 5: 50, 6: 60}, 6)
+
+    assert memory.held([(1, 10), (2, 20), (3, 30), (4, 40), (5, 50), (6, 60)]) == {5: 50, 6: 60}
+
+
+def test_a_memory_that_nobody_asked_keeps_only_keys_that_are_there():
+    memory = Memory(limit=3)
+    memory.keep({1: 10, 2: 20, 3: 30}, 3)
+    memory.keep_only([4, 3, 1])
+
+    assert memory.held([(1, 10), (2, 20), (3, 30)]) == {1: 10, 3: 30}
 
 
 STEPS = st.lists(
@@ -260,6 +298,8 @@ def test_a_row_is_skipped_only_where_its_hash_is_the_latest_sent(steps: list[tup
         held, equal = memory.held(rows.items()), dict(latest.items() & rows.items())
         assert held.items() <= equal.items()
         assert limit < len(latest) or held == equal
+        above = [(key, row_hash) for key, row_hash in latest.items() if memory.holds_none_from(key)]
+        assert memory.held(above) == {}
         if sent:
-            memory.keep(rows)
+            memory.keep(rows, max(rows))
             latest.update(rows)

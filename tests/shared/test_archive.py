@@ -1,6 +1,7 @@
 """Pages out of rows that come in pieces: the pieces leave no trace."""
 
 import gzip
+from collections.abc import Sequence
 from itertools import pairwise
 
 from hypothesis import given
@@ -61,6 +62,18 @@ def test_pages_are_the_same_in_whatever_pieces_rows_come(
     assert all(page.hashes == {key: key * -7 for key in page.hashes} for page in found)
     assert [page.last_key for page in found] == [list(page.hashes)[-1] for page in found]
     assert pages.rows_read == count
+
+
+def test_what_need_not_be_sent_may_be_told_by_any_key_or_hash_of_some_rows():
+    asked: list[object] = []
+
+    def held(keys: Sequence[int], hashes: Sequence[int]) -> frozenset[int]:
+        asked.extend((keys[0], keys[1:3], keys[-1], list(hashes), len(keys)))
+        return frozenset()
+
+    Pages(FEED, asked.append, held=held, size=PageSize(9), compression_level=1).writelines(ROWS[3:8])
+
+    assert asked == [4, [5, 6], 8, [-28, -35, -42, -49, -56], 5]
 
 
 def test_a_full_page_waits_for_a_row_that_must_be_sent():

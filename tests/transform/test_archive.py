@@ -38,6 +38,15 @@ def test_what_copy_wrote_is_read_back_to_the_letter(table):
     assert list(zip(*columns.values(), strict=True)) == table
 
 
+def test_a_text_of_any_length_is_read_back_to_the_letter():
+    table = [(str(place), "x" * (place % 600), None if place % 5 else "\t\n") for place in range(3_000)]
+    body = packed(copy_text(NAMES, [dict(zip(NAMES, line, strict=True)) for line in table]))
+
+    columns = decode(body, NAMES, len(table), "here")
+
+    assert list(zip(*columns.values(), strict=True)) == table
+
+
 HOSTILE = [
     None, "", "NULL", r"\N", r"\\N", "\\", "\\\\", r"\.", r"\t", "\t", "\n", "\r", "\r\n", "\b", "\f", "\v", " ",
     "O'Keefe", '"', "a,b", "👜", "é", "\u2028", "\x85", "\x1f", "007",
@@ -75,6 +84,7 @@ GOOD = b"1\t2\t3\n4\t5\t6\n"
         (packed(b"1\t2\t3\n"), "1 lines"),
         (packed(GOOD * 2), "4 lines"),
         (packed(b"1\t2\n3\t4\t5\t6\n"), "2 lines"),
+        (packed(b"1\n2\t3\n4\t5\t6\n"), "3 lines with 6 fields"),
         (packed(b"1\t2\t3\n4\t5\t6"), "1 lines"),
         (packed(b""), "0 lines"),
         (packed(GOOD + b"7"), "2 lines with 6 fields and a piece of one more"),

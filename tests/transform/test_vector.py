@@ -122,6 +122,7 @@ EDGES = [
     "1900-02-29", "2000-02-29", "2023-02-29", "2024-02-29", "2100-02-29", "2024-04-31", "2024-13-01", "2024-00-10",
     "2024-01-00", "0000-12-31", "0001-01-01", "9999-12-31", "2024-01-01 24:00:00", "2024-01-01 23:60:00",
     "2024-01-01 23:59:60", "2024-01-01 23:59:59.999999", "2024-13-01 00:00:00", "0000-12-31 23:59:59",
+    "2024-01-01 23:59:59:5", "2024-01-01 23:59:5935", "2024-01-01 23:59:59.", "2024-01-01 23:59:59.1234567",
 ]  # fmt: skip
 
 
@@ -163,3 +164,24 @@ def test_integers_that_may_be_null_are_parsed_at_once(texts):
 
 def test_a_null_where_none_may_be_is_not_parsed_at_once():
     assert vector.at_once(ORDER["units_sold"], stored(["1", None])) is None
+
+
+def test_a_column_longer_than_is_parsed_at_a_time_is_parsed_whole():
+    numbers = [place * 7 - 9 if place % 3 else None for place in range(40_000)]
+    texts = [None if number is None else str(number) for number in numbers]
+
+    found = vector.parsed(vector.integers_or_null, stored(texts))
+    whole = vector.parsed(vector.integers, stored([text or "0" for text in texts]))
+
+    assert found is not None
+    assert same(found, star.integers_or_null(numbers))
+    assert whole is not None
+    assert same(whole, star.integers([number or 0 for number in numbers]))
+
+
+@pytest.mark.parametrize("place", [0, 16_383, 16_384, 39_999])
+def test_a_column_longer_than_is_parsed_at_a_time_is_left_to_pydantic_for_one_value_anywhere(place: int):
+    texts = ["1"] * 40_000
+    texts[place] = "01"
+
+    assert vector.parsed(vector.integers, stored(texts)) is None
