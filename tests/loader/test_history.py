@@ -178,6 +178,40 @@ def test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_hist
     assert facts.current(first) == [[key, content] for key, _, content, _, end, _ in expected if end is None]
 
 
+@st.composite
+def mostly_in_order(draw: st.DrawFn) -> tuple[dict[tuple[int, Place], int | None], list[list[Sent]]]:
+    """As polls bring it: each snapshot later than the one before, few deletions, sometimes two the wrong way round."""
+    told = draw(st.lists(st.dictionaries(st.sampled_from(KEYS), st.integers(1, 2), min_size=1), min_size=2, max_size=6))
+    gone = draw(st.sets(st.integers(0, len(told) - 1), max_size=1))
+    transactions = []
+    for revision, contents_by_key in enumerate(told):
+        rows = ((key, None if revision in gone else content) for key, content in sorted(contents_by_key.items()))
+        transactions.append([Sent((1, revision, 1), tuple(rows), 0)])
+    late = draw(st.sets(st.integers(0, len(told) - 2), max_size=1))
+    for place in late:
+        transactions[place : place + 2] = reversed(transactions[place : place + 2])
+    world = {(key, sent.place): content for [sent] in transactions for key, content in sent.rows}
+    return world, transactions
+
+
+@pytest.mark.no_cover
+@given(mostly_in_order(), st.sampled_from((1, 3)))
+@EXAMPLES
+def test_what_comes_mostly_in_order_ends_in_its_history_whichever_way_it_is_merged(
+    facts: Facts, told: Any, many_rows: int
+) -> None:
+    """Rows that begin versions are copied without a stage, where they are many; the others are compared."""
+    world, transactions = told
+    first = next(_first_keys)
+    expected = sorted(expected_history(world, transactions), key=sorted_place)
+
+    for group in transactions:
+        load_all(facts.warehouse, *(made(sent, first, FactSalesOrder) for sent in group), many_rows=many_rows)
+
+    assert facts.history(first) == expected
+    assert facts.seen(first) == sorted(world)
+
+
 @pytest.mark.no_cover
 @given(deliveries(), st.lists(st.sampled_from(KEYS), max_size=2))
 @EXAMPLES
