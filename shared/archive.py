@@ -50,6 +50,8 @@ class PageSize:
 
     rows: int
     text_bytes: int = 8 * 2**20
+    first_rows: int | None = None
+    """Of the first page, if it is to be smaller; each may hold twice as many as the one before, up to `rows`."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,11 @@ class Numbers(Sequence[int]):
     def _all(self) -> list[int]:
         return self._read(self._rows)
 
+    @property
+    def all_read(self) -> bool:
+        """Whether somebody has asked for all."""
+        return "_all" in vars(self)
+
     def __getitem__(self, row: Any) -> Any:
         """The number of a row, or those of a slice."""
         return self._read(self._rows[row]) if isinstance(row, slice) else self._read([self._rows[row]])[0]
@@ -160,8 +167,10 @@ class Pages:
         self._level = compression_level
         self.rows_read = 0
         self.last_key = LEAST_KEY
+        self._most_rows = min(size.first_rows or size.rows, size.rows)
         self._rows: list[bytes] = []
         self._bytes = 0
+        self._hashes: dict[int, int | None] | None = {}
 
     def writelines(self, rows: Sequence[bytes], /) -> None:
         """Take rows of COPY text. A full page is given on only when another row follows it."""
@@ -169,22 +178,32 @@ class Pages:
         self.rows_read += len(rows)
         self.last_key = keys[-1]
         held = self._held(keys, hashes)
-        self._keep([row for key, row in zip(keys, rows, strict=True) if key not in held] if held else rows)
+        pairs = list(zip(keys, hashes, strict=True)) if keys.all_read and hashes.all_read else None
+        if held:
+            unsent = [at for at, key in enumerate(keys) if key not in held]
+            rows, pairs = [rows[at] for at in unsent], pairs and [pairs[at] for at in unsent]
+        self._keep(rows, pairs)
 
     def rest(self) -> Page | None:
         """The last page, if it has any row."""
         return self._end_page() if self._rows else None
 
-    def _keep(self, rows: Sequence[bytes]) -> None:
+    def _keep(self, rows: Sequence[bytes], pairs: Sequence[tuple[int, int]] | None) -> None:
+        """Add rows to pages, with their keys and hashes where those were read."""
         start = 0
         while start < len(rows):
-            fitting = self._fitting(rows[start : start + self._size.rows - len(self._rows)])
+            fitting = self._fitting(rows[start : start + self._most_rows - len(self._rows)])
             if not fitting:
                 self._emit(self._end_page())
+                self._most_rows = min(2 * self._most_rows, self._size.rows)
                 continue
             end = start + len(fitting)
             self._rows += fitting
             self._bytes += sum(map(len, fitting))
+            if pairs is None:
+                self._hashes = None
+            elif self._hashes is not None:
+                self._hashes.update(pairs[start:end])
             start = end
 
     def _fitting(self, rows: Sequence[bytes]) -> Sequence[bytes]:
@@ -197,9 +216,11 @@ class Pages:
 
     def _end_page(self) -> Page:
         """A page is compressed as a whole: its bytes do not tell in what pieces its rows came."""
-        rows, self._rows, self._bytes = self._rows, [], 0
+        rows, hashes = self._rows, self._hashes
+        self._rows, self._bytes, self._hashes = [], 0, {}
         body, (last_key,) = _compressed(rows, self._level), keys_at(rows[-1:], self._key_at)
-        return Page(Operation.CHANGED, body, last_key, WrittenHashes(body, self._key_at, len(rows)))
+        unread = WrittenHashes(body, self._key_at, len(rows))
+        return Page(Operation.CHANGED, body, last_key, unread if hashes is None else hashes)
 
 
 def _compressed(lines: Sequence[bytes], level: int) -> bytes:

@@ -34,10 +34,19 @@ class Keys:
 
     def __contains__(self, key: object) -> bool:
         """Whether this key is among them."""
-        if not isinstance(key, int):
-            return False
-        at = bisect_left(self._sorted, key)
-        return at < len(self._sorted) and self._sorted[at] == key
+        return isinstance(key, int) and not self.lacking([key])
+
+    def lacking(self, keys: Iterable[int]) -> list[int]:
+        """Those of some ascending keys that are not among them."""
+        found, known, at, before = [], self._sorted, 0, None
+        for key in keys:
+            # Distinct numbers: between two keys there are no more of them than the keys are apart.
+            end = len(known) if before is None else min(len(known), at + key - before + 1)
+            at = bisect_left(known, key, at, end)
+            if at == len(known) or known[at] != key:
+                found.append(key)
+            before = key
+        return found
 
 
 class Census:
@@ -55,9 +64,9 @@ class Census:
         return self._listed is not None
 
     def meet(self, keys: Iterable[int]) -> None:
-        """Rows of these keys were read, whether or not they were sent."""
+        """Rows of these keys, in their order, were read, whether or not they were sent."""
         if self._listed is not None:
-            self._met.update(key for key in keys if key not in self._listed)
+            self._met.update(self._listed.lacking(keys))
 
     def agrees(self, count: int) -> bool:
         """Whether nothing that is known can be gone, after a scan in the snapshot that was counted."""
