@@ -50,8 +50,6 @@ class PageSize:
 
     rows: int
     text_bytes: int = 8 * 2**20
-    first_rows: int | None = None
-    """Of the first page, if it is to be smaller; each may hold twice as many as the one before, up to `rows`."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,6 @@ class Pages:
         self._level = compression_level
         self.rows_read = 0
         self.last_key = LEAST_KEY
-        self._most_rows = min(size.first_rows or size.rows, size.rows)
         self._rows: list[bytes] = []
         self._bytes = 0
         self._hashes: dict[int, int | None] | None = {}
@@ -192,10 +189,9 @@ class Pages:
         """Add rows to pages, with their keys and hashes where those were read."""
         start = 0
         while start < len(rows):
-            fitting = self._fitting(rows[start : start + self._most_rows - len(self._rows)])
+            fitting = self._fitting(rows[start : start + self._size.rows - len(self._rows)])
             if not fitting:
                 self._emit(self._end_page())
-                self._most_rows = min(2 * self._most_rows, self._size.rows)
                 continue
             end = start + len(fitting)
             self._rows += fitting

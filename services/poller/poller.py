@@ -30,8 +30,6 @@ from shared.totesys.snapshot import Conditions, Vitals, expect_same_source
 
 EXAMINE_SECONDS = 30.0
 """Between two looks at the catalog: one cheap query, and how long a mended feed waits at most."""
-FIRST_PAGES = 4
-"""A poll's first page is a page's part of this; each of the next ones twice the one before."""
 SIGNS_OF_LIFE = 3
 """In a lease, so that one lost or slow one does not look like a death."""
 
@@ -384,7 +382,7 @@ class Poller:
             turn.feed,
             lambda page: self._publish(turn, page, self._gone_on(turn, page.last_key)),
             held=self._held(turn.feed),
-            size=self._page_size(turn),
+            size=PageSize(self._settings.page_rows),
             compression_level=self._settings.compression_level,
         )
         asked = self._conditions(turn)
@@ -402,12 +400,6 @@ class Poller:
         if turn.origin is Origin.SCAN and not finished:
             self._scans[turn.feed.name] = turn.read.model_copy(update={"after": pages.last_key})
         return finished
-
-    def _page_size(self, turn: _Turn) -> PageSize:
-        """A poll's first page is small, so that the functions behind it begin soon."""
-        rows = self._settings.page_rows
-        begins = turn.read.base is not None and turn.read.after == LEAST_KEY
-        return PageSize(rows, first_rows=max(1, rows // FIRST_PAGES) if begins else None)
 
     def _held(self, feed: Feed) -> Callable[[Sequence[int], Sequence[int]], Set[int]]:
         """Which of some rows, in the order of their keys, need not be sent; a census that knows keys meets theirs here.
