@@ -1,5 +1,6 @@
 """A scan counts: a row that is gone is told as a deletion by the next one, once, and by nothing that never knew it."""
 
+from array import array
 from contextlib import suppress
 from datetime import datetime
 
@@ -63,6 +64,16 @@ def test_keys_are_listed_whole_and_in_their_order_however_many_at_a_time(bench: 
     assert list(Keys(listed)) == known
     assert [len(keys) for keys in listed[:-1]] == [at_once] * (len(known) // at_once)
     assert [list(keys) for keys in empty] == [[]]
+
+
+numbers = st.integers(-(2**63), 2**63 - 1) | st.integers(-9, 9)
+
+
+@given(known=st.sets(numbers), asked=st.sets(numbers), shared=st.data())
+def test_ascending_keys_that_are_not_listed_are_told(known: set[int], asked: set[int], shared: st.DataObject):
+    asked |= shared.draw(st.sets(st.sampled_from(sorted(known)))) if known else set()
+
+    assert Keys([array("q", sorted(known))]).lacking(sorted(asked)) == sorted(asked - known)
 
 
 def test_a_deletion_is_found_by_the_next_scan_and_by_nothing_sooner(bench: Bench):

@@ -14,10 +14,18 @@ FEED = FEEDS["currency"]
 ROWS = [b"%d\tGBP\t2026-01-01 00:00:00\t2026-01-01 00:00:00\t%d\n" % (key, key * -7) for key in range(1, 30)]
 
 
-def paged(pieces: list[list[bytes]], held: frozenset[int], size: PageSize) -> tuple[list[Page], Pages]:
-    """The pages of rows that came so, and what made them."""
+def paged(
+    pieces: list[list[bytes]], held: frozenset[int], size: PageSize, looked_at: frozenset[int] = frozenset()
+) -> tuple[list[Page], Pages]:
+    """The pages of rows that came so, and what made them; all hashes of a piece that begins so are `looked_at`."""
     found: list[Page] = []
-    pages = Pages(FEED, found.append, held=lambda keys, _: held.intersection(keys), size=size, compression_level=1)
+
+    def held_of(keys: Sequence[int], hashes: Sequence[int]) -> frozenset[int]:
+        if keys[0] in looked_at:
+            assert list(hashes) == [key * -7 for key in keys]
+        return held.intersection(keys)
+
+    pages = Pages(FEED, found.append, held=held_of, size=size, compression_level=1)
     for piece in pieces:
         pages.writelines(piece)
     rest = pages.rest()
@@ -48,12 +56,13 @@ def filled(keys: list[int], size: PageSize) -> list[list[int]]:
     at=st.sets(st.integers(0, len(ROWS))),
     held=st.frozensets(st.integers(1, len(ROWS))),
     size=st.builds(PageSize, st.integers(1, 12), st.integers(1, 400)),
+    looked_at=st.frozensets(st.integers(1, len(ROWS))),
 )
-def test_pages_are_the_same_in_whatever_pieces_rows_come(
-    count: int, at: set[int], held: frozenset[int], size: PageSize
+def test_pages_are_the_same_in_whatever_pieces_rows_come_and_whoever_looks_at_them(
+    count: int, at: set[int], held: frozenset[int], size: PageSize, looked_at: frozenset[int]
 ):
     rows = ROWS[:count]
-    found, pages = paged(cut(rows, {place for place in at if place <= count}), held, size)
+    found, pages = paged(cut(rows, {place for place in at if place <= count}), held, size, looked_at)
 
     assert found == paged([[row] for row in rows], held, size)[0]
     kept = [key for key in range(1, count + 1) if key not in held]
