@@ -41,7 +41,7 @@ class Keys:
         found, known, at, before = [], self._sorted, 0, None
         for key in keys:
             # Distinct numbers: between two keys there are no more of them than the keys are apart.
-            end = len(known) if before is None else min(len(known), at + key - before + 1)
+            end = len(known) if before is None else min(len(known), at + key - before)
             at = bisect_left(known, key, at, end)
             if at == len(known) or known[at] != key:
                 found.append(key)
