@@ -126,7 +126,7 @@ class Loader:
         return {name: exc for alone in group for name, exc in self._load_group([alone], in_time).items()}
 
     def _load(self, group: Sequence[Received]) -> None:
-        """Fetch the objects, which are small; each is decoded only when it is staged, so memory holds one page."""
+        """Fetch the objects, which are small; each is decoded only in its transaction."""
         begun = self.now()
         report = load(self.warehouse, group[0].table, [self._fetch(received) for received in group])
         batches = {received.batch.id: received.batch.data for received in group}

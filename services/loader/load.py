@@ -46,7 +46,7 @@ class Ahead:
 
 
 def fetch(objects: ObjectStore, batch: LoadBatch, table: type[StarRow]) -> Load:
-    """A load batch with its object, which is small; it is decoded when it is staged, so memory holds one page.
+    """A load batch with its object, which is small; it is decoded when it is staged, so that objects wait small.
 
     Raises CorruptObject, ObjectStoreUnavailable.
     """

@@ -32,7 +32,7 @@ DENSE = 8
 
 @dataclass(frozen=True)
 class Load:
-    """A load batch, and what reads the columns of its object when they are staged, so that memory holds one page.
+    """A load batch, and what reads the columns of its object when they are staged, so that objects wait small.
 
     The columns are the star columns and the row hash, or the key alone where the batch deletes.
     """
