@@ -231,7 +231,8 @@ def _find_conflict(fact: type[StarRow]) -> str:
 -- Two hashes at one position of one key. What somebody gave a version by hand does not count: its own was kept beside.
 SELECT b.{identifier(fact.key)}, {listed(POSITION, "b")}
   FROM {stage_table(fact)} b
- WHERE NOT EXISTS (SELECT FROM {observed} s
+ WHERE EXISTS (SELECT FROM {observed} s WHERE {_seen_place("s")} = {_place(fact, "b")})
+   AND NOT EXISTS (SELECT FROM {observed} s
                     WHERE {_seen_place("s")} = {_place(fact, "b")} AND s.star_hash IS NOT DISTINCT FROM b._star_hash)
  LIMIT 1"""
 
