@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from contracts.feeds import FEEDS, Feed
 from contracts.messages import ChangeBatch, LoadBatch, ObjectRef, Origin
 from contracts.star import StarRow
@@ -46,7 +48,7 @@ COMPRESSING = ("compress", "flush")
 PATH = ("extract", "compress", "parse", "validate", "build", "Parquet write", "Parquet read", "load")
 """What a backfill's rows take: they reach the fact without a stage."""
 LATER = ("stage", "merge")
-"""What rows take instead of `load` whose keys were seen before."""
+"""What rows take instead of `load` where some of them may begin no version."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ def _transformed(ledger: Ledger, feed: Feed, star: type[StarRow], batch: ChangeB
 
 
 def _load(ledger: Ledger, server: Server, warehouse: Warehouse, star: type[StarRow], loads: Sequence[Load]) -> None:
-    """Load the rows, which nobody has seen; then, as if each had changed, stage and forget them, and load them whole.
+    """Load the rows, which nobody has seen; then, as if all but one had changed, stage and forget them, and load them.
 
     What that takes beyond staging is the merge.
     """
@@ -239,8 +241,10 @@ def _later(batch: LoadBatch) -> LoadBatch:
 
 
 def _changed(columns: Mapping[str, parquet.Array]) -> Mapping[str, parquet.Array]:
-    """Every order sells one unit more; other rows stay as they are."""
-    return {name: column + 1 if name == MOVED else column for name, column in columns.items()}
+    """Every order but the first sells one unit more; other rows stay as they are."""
+    return {
+        name: column + (np.arange(len(column)) > 0) if name == MOVED else column for name, column in columns.items()
+    }
 
 
 @contextmanager

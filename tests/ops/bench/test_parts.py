@@ -36,7 +36,7 @@ def test_the_stages_bring_every_order_into_the_fact_and_each_of_them_is_counted(
     with open_connection(stand.warehouse.superuser) as warehouse:
         [[facts]] = rows_of(warehouse, f"SELECT count(*) FROM {schema}.fact_sales_order")
         [[inferred]] = rows_of(warehouse, f"SELECT count(*) FROM {schema}.dim_design WHERE _inferred_at IS NOT NULL")
-    assert (facts, inferred) == (2 * ORDERS, 0)  # each changed once
+    assert (facts, inferred) == (2 * ORDERS - 1, 0)  # each but one changed once
     assert set(ledger) == {*stages.PATH, *stages.LATER}
     assert all(ledger[name].own > 0 for name in ("extract", "compress", "validate", "build", "Parquet write", "stage"))
 
