@@ -217,7 +217,7 @@ def _first_sentence(table: type[StarRow]) -> str:
 def _unversioned(fact: type[StarRow]) -> str:
     """Observations that are no version's own; only deletions are looked for apart from their position."""
     name = unversioned_table(fact)
-    bare = name.strip('"')
+    bare = _bare(name)
     return f"""\
 -- Observations of a {feed_of(fact)} that made no version: equal to the one before, or found deleted (no star hash).
 CREATE TABLE {name} (
@@ -235,9 +235,14 @@ CREATE TABLE {name} (
 CREATE INDEX {identifier(f"{bare}_deleted")} ON {name} (key, {listed(SEEN_POSITION)}) WHERE star_hash IS NULL;"""
 
 
+def _bare(name: str) -> str:
+    """A name of our own without its quotes."""
+    return name.strip('"')
+
+
 def _keeping(fact: type[StarRow]) -> str:
     """Its triggers; they cost what is inserted nothing. Statements', since one may delete a million rows."""
-    name, told = identifier(fact.table), f"{literal(unversioned_table(fact).strip(chr(34)))}, {literal(fact.key)}"
+    name, told = identifier(fact.table), f"{literal(_bare(unversioned_table(fact)))}, {literal(fact.key)}"
     return "\n\n".join(
         f"CREATE TRIGGER {identifier(f'{fact.table}_{word}')} {when} ON {name}{gone}\n"
         f"    FOR EACH STATEMENT EXECUTE FUNCTION _keep_observations({told});"

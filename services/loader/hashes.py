@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -80,6 +81,7 @@ def star_hashes(table: type[StarRow], columns: Mapping[str, Array]) -> npt.NDArr
     return found.view("int64")
 
 
+@cache
 def probe(table: type[StarRow]) -> tuple[str, int]:
     """SQL that has the warehouse hash some rows, and what it must answer, for their hashes here to be right."""
     columns = table.columns()

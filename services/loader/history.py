@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from contracts.star import StarRow
+from services.loader.binary import VERSION
 from services.loader.references import hold_members, skipping_checks
 from services.loader.stage_table import stage_table
 from services.loader.staging import Staged
@@ -169,16 +170,21 @@ INSERT INTO {_fact_target(fact)}
 SELECT {_version(fact, "b")} FROM {stage_table(fact)} b WHERE NOT b._deleted {order}"""
 
 
-def _append_later(fact: type[StarRow], order: str) -> str:
+def last_seen(fact: type[StarRow]) -> str:
+    """Place and star hash of the last observation of a staged row's key, of which the row is called b."""
     key = identifier(fact.key)
+    return f"""
+            SELECT {listed(SEEN_POSITION, "s")}, s.star_hash FROM {seen_view(fact)} s WHERE s.key = b.{key}
+             ORDER BY s.key DESC, s.generation DESC, s.revision DESC, s.contract DESC LIMIT 1"""
+
+
+def _append_later(fact: type[StarRow], order: str) -> str:
     return f"""
 -- If each staged observation is later than all of its key: a version where the star hash changes, else kept beside.
 WITH known AS MATERIALIZED (
      SELECT b.*, COALESCE({row(SEEN_POSITION, "last")} < {row(POSITION, "b")}, true) AS later,
             NOT b._deleted AND b._star_hash IS DISTINCT FROM last.star_hash AS begins
-       FROM {stage_table(fact)} b LEFT JOIN LATERAL (
-            SELECT {listed(SEEN_POSITION, "s")}, s.star_hash FROM {seen_view(fact)} s WHERE s.key = b.{key}
-             ORDER BY s.key DESC, s.generation DESC, s.revision DESC, s.contract DESC LIMIT 1) last ON true
+       FROM {stage_table(fact)} b LEFT JOIN LATERAL ({last_seen(fact)}) last ON true
       {order}),
 told AS MATERIALIZED (SELECT bool_and(later) AS later FROM known),
 kept AS (
@@ -192,47 +198,49 @@ SELECT later, (SELECT count(*) FROM inserted) FROM told"""
 
 
 def _keep_observations(fact: type[StarRow]) -> str:
-    key, observed = identifier(fact.key), seen_view(fact)
+    key, seen = identifier(fact.key), seen_view(fact)
     return f"""
 -- Keep every observation; what a replay repeats is not fresh.
 WITH kept AS (
     INSERT INTO {_unversioned_target(fact)}
     SELECT DISTINCT ON ({key}, {listed(POSITION)}) {_observation(fact, "b")}
       FROM {stage_table(fact)} b
-     WHERE NOT EXISTS (SELECT FROM {observed} s WHERE {_seen_place("s")} = {_place(fact, "b")})
+     WHERE NOT EXISTS (SELECT FROM {seen} s WHERE {_seen_place("s")} = {_place(fact, "b")})
      ORDER BY {key}, {listed(POSITION)}, _seen_at
     RETURNING {listed(_OBSERVATION)})
 INSERT INTO stage_fresh SELECT * FROM kept"""
 
 
+def _earliest(fact: type[StarRow]) -> str:
+    """When each staged position was first seen."""
+    place = listed([identifier(fact.key), *POSITION])
+    return f"(SELECT {place}, min(_seen_at) AS seen_at FROM {stage_table(fact)} GROUP BY {place})"
+
+
 def _keep_earlier_sight(fact: type[StarRow]) -> str:
-    key = identifier(fact.key)
     return f"""
 -- A position that was read twice was first seen at the earlier time.
 UPDATE {unversioned_table(fact)} s SET seen_at = b.seen_at
-  FROM (SELECT {key}, {listed(POSITION)}, min(_seen_at) AS seen_at
-          FROM {stage_table(fact)} GROUP BY {key}, {listed(POSITION)}) b
+  FROM {_earliest(fact)} b
  WHERE {_seen_place("s")} = {_place(fact, "b")} AND b.seen_at < s.seen_at"""
 
 
 def _date_versions(fact: type[StarRow]) -> str:
-    key = identifier(fact.key)
     return f"""
 -- The same of a position that is a version's.
 UPDATE {identifier(fact.table)} f SET _seen_at = b.seen_at
-  FROM (SELECT {key}, {listed(POSITION)}, min(_seen_at) AS seen_at
-          FROM {stage_table(fact)} GROUP BY {key}, {listed(POSITION)}) b
+  FROM {_earliest(fact)} b
  WHERE {_place(fact, "f")} = {_place(fact, "b")} AND b.seen_at < f._seen_at"""
 
 
 def _find_conflict(fact: type[StarRow]) -> str:
-    observed = seen_view(fact)
+    seen = seen_view(fact)
     return f"""
 -- Two hashes at one position of one key. What somebody gave a version by hand does not count: its own was kept beside.
 SELECT b.{identifier(fact.key)}, {listed(POSITION, "b")}
   FROM {stage_table(fact)} b
- WHERE EXISTS (SELECT FROM {observed} s WHERE {_seen_place("s")} = {_place(fact, "b")})
-   AND NOT EXISTS (SELECT FROM {observed} s
+ WHERE EXISTS (SELECT FROM {seen} s WHERE {_seen_place("s")} = {_place(fact, "b")})
+   AND NOT EXISTS (SELECT FROM {seen} s
                     WHERE {_seen_place("s")} = {_place(fact, "b")} AND s.star_hash IS NOT DISTINCT FROM b._star_hash)
  LIMIT 1"""
 
@@ -259,19 +267,19 @@ UPDATE {identifier(fact.table)} f SET ({listed(columns)}, _star_hash) = ({listed
 
 
 def _find_touched(fact: type[StarRow]) -> str:
-    observed = seen_view(fact)
+    seen = seen_view(fact)
     return f"""
 -- Whose place may have changed: the fresh observations and each one's next. A head starts a run.
 INSERT INTO stage_touched
 SELECT DISTINCT ON ({_seen_place("x")}) {listed(_OBSERVATION, "x")},
        x.star_hash IS NOT NULL AND x.star_hash IS DISTINCT FROM
-       (SELECT p.star_hash FROM {observed} p
+       (SELECT p.star_hash FROM {seen} p
          WHERE p.key = x.key AND {row(SEEN_POSITION, "p")} < {row(SEEN_POSITION, "x")}
          ORDER BY p.generation DESC, p.revision DESC, p.contract DESC LIMIT 1)
   FROM (SELECT * FROM stage_fresh
         UNION ALL
         SELECT n.* FROM stage_fresh f CROSS JOIN LATERAL (
-            SELECT {listed(_OBSERVATION, "s")} FROM {observed} s
+            SELECT {listed(_OBSERVATION, "s")} FROM {seen} s
              WHERE s.key = f.key AND {row(SEEN_POSITION, "s")} > {row(SEEN_POSITION, "f")}
              ORDER BY {listed(SEEN_POSITION, "s")} LIMIT 1) n) x"""
 
@@ -333,19 +341,17 @@ DELETE FROM {unversioned_table(fact)} s
 
 _OBSERVATION = ("key", *SEEN_POSITION, "row_hash", "star_hash", "seen_at")
 """Columns of an observation, in bookkeeping and in what is staged beside it."""
-_VERSION = (*POSITION, "_star_hash", "_row_hash", "_seen_at")
-"""What a version says of the observation that it is, as columns of the fact and of the stage."""
-_HEAD = listed([*SEEN_POSITION, "star_hash", "row_hash", "seen_at"], "t")
-"""The same of an observation that begins a run."""
+_HEAD = listed((name.removeprefix("_") for name in VERSION), "t")
+"""What a version says of the observation that it is, of one that begins a run."""
 
 
 def _fact_target(fact: type[StarRow]) -> str:
-    return f"{identifier(fact.table)} ({listed([*columns_of(fact), *_VERSION])})"
+    return f"{identifier(fact.table)} ({listed([*columns_of(fact), *VERSION])})"
 
 
 def _version(fact: type[StarRow], alias: str) -> str:
     """The staged row as a version."""
-    return listed([*columns_of(fact), *_VERSION], alias)
+    return listed([*columns_of(fact), *VERSION], alias)
 
 
 def _unversioned_target(fact: type[StarRow]) -> str:

@@ -97,13 +97,16 @@ def stage(connection: Connection, table: type[StarRow], load: Load) -> Staged:
         copy_in(connection, f"COPY {target} FROM STDIN (FORMAT binary)", binary.copy_binary(present, data, columns))
     else:
         copy_in(connection, f"COPY {target} FROM STDIN", copy_text(present, data, columns))
-    return Staged((np.asarray(columns[table.key], "int32"),), _members(present, columns))
+    return _told(table, present, columns)
 
 
 def look(table: type[StarRow], load: Load) -> Staged:
     """What would lie in the stage. Raises CorruptObject where columns do not fit."""
     columns = load.read()
-    present = expect(table, load.batch.data, columns)
+    return _told(table, expect(table, load.batch.data, columns), columns)
+
+
+def _told(table: type[StarRow], present: Sequence[Column], columns: Mapping[str, Array]) -> Staged:
     return Staged((np.asarray(columns[table.key], "int32"),), _members(present, columns))
 
 

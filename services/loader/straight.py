@@ -13,11 +13,11 @@ from contracts.messages import LoadBatchData, Operation
 from contracts.star import Kind, StarRow
 from services.loader import binary
 from services.loader.hashes import probe, star_hashes
-from services.loader.history import any_seen
+from services.loader.history import any_seen, last_seen
 from services.loader.references import hold_members, skipping_checks
 from services.loader.stage_table import stage_keys
 from services.loader.staging import Load, Staged, expect
-from shared.bookkeeping import POSITION, SEEN_POSITION, listed, row, seen_view
+from shared.bookkeeping import POSITION, SEEN_POSITION, listed, row
 from shared.postgres import Connection, copy_in, identifier, rows_of
 
 
@@ -80,11 +80,8 @@ def _hashes_alike(connection: Connection, fact: type[StarRow]) -> bool:
 
 
 def _all_begin(fact: type[StarRow]) -> str:
-    key = identifier(fact.key)
     return f"""
 -- Whether each row is later than all that was seen of its key, and other than the last of it.
 SELECT NOT EXISTS (
-       SELECT FROM {stage_keys(fact)} b JOIN LATERAL (
-              SELECT {listed(SEEN_POSITION, "s")}, s.star_hash FROM {seen_view(fact)} s WHERE s.key = b.{key}
-               ORDER BY s.key DESC, s.generation DESC, s.revision DESC, s.contract DESC LIMIT 1) last ON true
+       SELECT FROM {stage_keys(fact)} b JOIN LATERAL ({last_seen(fact)}) last ON true
         WHERE {row(SEEN_POSITION, "last")} >= {row(POSITION, "b")} OR last.star_hash = b.{binary.STAR_HASH})"""

@@ -159,14 +159,8 @@ def facts(common_star: Star, trusted: str) -> Facts:
     return Facts(common_star, trusted)
 
 
-@pytest.mark.no_cover
-@given(deliveries(), st.integers(1, 4))
-@EXAMPLES
-def test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_history(
-    facts: Facts, told: Any, many_rows: int
-) -> None:
-    """However many rows make a merge large, which then takes other ways to the same end."""
-    world, transactions = told
+def tell(facts: Facts, world: Any, transactions: list[list[Sent]], many_rows: int) -> None:
+    """Load all of it, and hold what the warehouse then shows to what was true."""
     first = next(_first_keys)
     expected = sorted(expected_history(world, transactions), key=sorted_place)
 
@@ -176,6 +170,16 @@ def test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_hist
     assert facts.history(first) == expected
     assert facts.seen(first) == sorted(world)
     assert facts.current(first) == [[key, content] for key, _, content, _, end, _ in expected if end is None]
+
+
+@pytest.mark.no_cover
+@given(deliveries(), st.integers(1, 4))
+@EXAMPLES
+def test_any_order_repetition_and_grouping_of_observations_ends_in_the_same_history(
+    facts: Facts, told: Any, many_rows: int
+) -> None:
+    """However many rows make a merge large, which then takes other ways to the same end."""
+    tell(facts, *told, many_rows)
 
 
 @st.composite
@@ -201,15 +205,7 @@ def test_what_comes_mostly_in_order_ends_in_its_history_whichever_way_it_is_merg
     facts: Facts, told: Any, many_rows: int
 ) -> None:
     """Rows that begin versions are copied without a stage, where they are many; the others are compared."""
-    world, transactions = told
-    first = next(_first_keys)
-    expected = sorted(expected_history(world, transactions), key=sorted_place)
-
-    for group in transactions:
-        load_all(facts.warehouse, *(made(sent, first, FactSalesOrder) for sent in group), many_rows=many_rows)
-
-    assert facts.history(first) == expected
-    assert facts.seen(first) == sorted(world)
+    tell(facts, *told, many_rows)
 
 
 @pytest.mark.no_cover

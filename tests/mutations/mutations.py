@@ -90,7 +90,7 @@ NO_ROW_OF_A_TIME = (
     "        AND (k.last_updated_date, k.last_updated_time) {than} (b.last_updated_date, b.last_updated_time))"
 )
 """No fact row of the key bears that time, or a later one."""
-OBSERVATIONS_END = """WHERE NOT EXISTS (SELECT FROM {observed} s WHERE {_seen_place("s")} = {_place(fact, "b")})
+OBSERVATIONS_END = """WHERE NOT EXISTS (SELECT FROM {seen} s WHERE {_seen_place("s")} = {_place(fact, "b")})
      ORDER BY"""
 
 POLLS = (
@@ -425,7 +425,7 @@ LOADS = (
                 OBSERVATIONS_END,
                 OBSERVATIONS_END.replace(
                     "\n     ORDER",
-                    "\n       AND b._star_hash IS DISTINCT FROM (SELECT p.star_hash FROM {observed} p"
+                    "\n       AND b._star_hash IS DISTINCT FROM (SELECT p.star_hash FROM {seen} p"
                     """ WHERE p.key = b.{key} AND {row(SEEN_POSITION, "p")} < {row(POSITION, "b")}"""
                     "\n            ORDER BY p.generation DESC, p.revision DESC, p.contract DESC LIMIT 1)"
                     "\n     ORDER",
