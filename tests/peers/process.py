@@ -12,7 +12,7 @@ import psutil
 
 from tests.peers.contestants import Command, Line
 
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.25
 """Between two looks at memory; what is held for less time may be missed."""
 MIB = 2**20
 

@@ -1,10 +1,11 @@
 """Who looks at the warehouse and writes down which numbers its star rows show, and when.
 
-It is a session of its own that reads the star rows themselves, as an analyst would, and knows nothing of the pipeline's
-books. Facts are read beyond the greatest serial seen: the loader gives serials under its star table's advisory lock,
-which it holds until its commit, so none appears below one that was seen. Dimensions are read by the ids of the
-transactions that wrote them, from the oldest that was in progress at the last look. So nothing is overlooked, and what
-is seen twice does no harm.
+It is a session of its own that reads the star rows themselves, as an analyst would, and knows nothing of the
+pipeline's books. Facts are read beyond the greatest serial seen: the loader gives serials under its star table's
+advisory lock, which it holds until its commit, so none appears below one that was seen (those that share the lock
+load pages of one snapshot, of which a load of changes has one a feed; what were overlooked would count as missing).
+Dimensions are read by the ids of the transactions that wrote them, from the oldest that was in progress at the last
+look. So nothing is overlooked, and what is seen twice does no harm.
 """
 
 import threading
