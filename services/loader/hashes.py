@@ -19,25 +19,16 @@ import numpy.typing as npt
 from contracts.star import StarRow
 from services.loader.binary import EPOCH, digits_of, places_of
 from shared.bookkeeping import columns_of, listed, star_hash
+from shared.lookup3 import BITS, BLOCK_BYTES, FACTOR, Hashes, Words, final, initial, mixed
 from shared.parquet import Array
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
-Words: TypeAlias = npt.NDArray[np.uint32]
-Hashes: TypeAlias = npt.NDArray[np.uint64]
 
 BLOCK = 16_384
 """So many values at a time: what a step leaves is still in the processor's cache when the next one reads it."""
 REPEATED = 2
 """Where there are so many values for each number of their range, each number is hashed once and looked up."""
-_BITS = [np.array([bits], "uint32") for bits in range(33)]
-"""Made once: numpy takes as long to make an array of a number as to shift a thousand words by it."""
-_FACTOR = np.uint64(31)
 _WORD_BYTES, _DIGIT_BYTES = 4, 2
-_MIXED_BYTES = 12
-"""So many bytes lookup3 mixes in before it ends; money never has more."""
-_MIX = (4, 6, 8, 16, 19, 4)
-_END = (14, 11, 25, 16, 4, 14, 24)
-"""By how many bits lookup3 rotates, step by step."""
 _PROBED: Mapping[type, Sequence[tuple[str, Any]]] = {
     int: [(str(number), number) for number in (-(2**31), -1, 0, 2**31 - 1)],
     date: [(day, np.datetime64(day)) for day in ("0001-01-01", "1999-12-31", "2026-11-28", "9999-12-31")],
@@ -113,7 +104,7 @@ def _record_hashes(columns: Sequence[_Column], seed: int) -> Hashes:
         rows = slice(start, start + BLOCK)
         part = found[rows]
         for column, of_column in zip(columns, hashes, strict=True):
-            part *= _FACTOR
+            part *= FACTOR
             part += column.in_rows(rows, of_column)
     return found
 
@@ -139,8 +130,8 @@ def _in_blocks(of: Callable[[Numbers, int], Hashes], numbers: npt.NDArray[Any], 
 def _of_integers(numbers: Numbers, seed: int) -> Hashes:
     """Each as one word: the halves of 64 bits folded, so that a number hashes alike whatever its width."""
     folded = numbers ^ (numbers >> 32) ^ (numbers >> 63)
-    a, b, c = _start(_WORD_BYTES, seed)
-    return _end(a + folded.astype("uint32"), b, c)
+    a, b, c = initial(_WORD_BYTES, seed)
+    return final(a + folded.astype("uint32"), b, c)
 
 
 def _of_money(hundredths: Numbers, seed: int) -> Hashes:
@@ -165,33 +156,8 @@ def _of_digits(digits: Sequence[Words], seed: int) -> Hashes:
     size = _DIGIT_BYTES * len(digits)
     words = np.zeros((3, len(digits[0])), "uint32")
     for place, digit in enumerate(digits):
-        words[place // 2] |= digit << _BITS[16 * (place % 2)]
-    a, b, c = _start(size, seed)
-    if size == _MIXED_BYTES:
-        return _end(*_mixed(a + words[0], b + words[1], c + words[2]))
-    return _end(a + words[0], b + words[1], c + (words[2] << _BITS[8]))
-
-
-def _start(size: int, seed: int) -> tuple[Words, Words, Words]:
-    """lookup3's state before so many bytes come, each an array of one; the seed 0 is none."""
-    a = b = c = np.array([(0x9E3779B9 + 3_923_095 + size) % 2**32], "uint32")
-    return _mixed(a + np.uint32(seed >> 32), b + np.uint32(seed), c) if seed else (a, b, c)
-
-
-def _mixed(a: Words, b: Words, c: Words) -> tuple[Words, Words, Words]:
-    """lookup3's mixing; after each step the three change places, and have their own again at the end."""
-    for bits in _MIX:
-        a, b, c = b, c + b, (a - c) ^ _rotated(c, bits)
-    return a, b, c
-
-
-def _end(a: Words, b: Words, c: Words) -> Hashes:
-    """lookup3's end, and 64 bits of what it leaves; the three change places as above, once more than comes round."""
-    for bits in _END:
-        a, b, c = b, (c ^ b) - _rotated(b, bits), a
-    return (a.astype("uint64") << np.uint64(32)) | b
-
-
-def _rotated(words: Words, bits: int) -> Words:
-    rotated: Words = (words << _BITS[bits]) | (words >> _BITS[32 - bits])
-    return rotated
+        words[place // 2] |= digit << BITS[16 * (place % 2)]
+    a, b, c = initial(size, seed)
+    if size == BLOCK_BYTES:
+        return final(*mixed(a + words[0], b + words[1], c + words[2]))
+    return final(a + words[0], b + words[1], c + (words[2] << BITS[8]))

@@ -20,7 +20,7 @@ from services.loader.proof import TAKEN, prove, take
 from services.loader.references import MANY_ROWS
 from services.loader.stage_table import stage_table
 from services.loader.staging import Load, Staged, look, stage, together
-from services.loader.warehouse import Warehouse, take_lock
+from services.loader.warehouse import Warehouse, take_lock, take_lock_beside
 from shared import parquet
 from shared.errors import MalformedMessage
 from shared.objects import ObjectStore
@@ -39,10 +39,14 @@ class Report:
 
 @dataclass(frozen=True)
 class Ahead:
-    """What was told of a large merge before its lock was asked for, and whether it lies in the stage already."""
+    """What was told of a large merge before its lock was asked for, and whether it lies in the stage already.
+
+    `begins`: whether it is known under the lock that each row begins a version.
+    """
 
     told: Staged
     in_stage: bool
+    begins: bool = False
 
 
 def fetch(objects: ObjectStore, batch: LoadBatch, table: type[StarRow]) -> Load:
@@ -69,25 +73,45 @@ def load(warehouse: Warehouse, table: type[StarRow], loads: Sequence[Load], *, m
 
 
 def _load_many(connection: Connection, table: type[StarRow], loads: Sequence[Load], many_rows: int) -> Report:
-    """Stage before the lock is asked for, while another loader merges; rows that begin versions need no stage."""
+    """Stage before the lock is asked for, while another loader merges; rows that begin versions need no stage.
+
+    Those of one position need not wait for each other either: a snapshot has one row of a key, so that they commute.
+    """
     opened = [load.opened() for load in _by_page(loads)]
     told = together([look(table, load) for load in opened])
     copied = straight.able(connection, table, [load.batch.data for load in opened], told)
     if copied:
         opened = [straight.hashed(table, load) for load in opened]
         straight.prepare(connection, table, opened, told)
+        if _begin_beside(connection, table, opened, told):
+            return _load(connection, table, opened, many_rows, Ahead(told, in_stage=False, begins=True))
     ahead = Ahead(told if copied else _stage(connection, table, opened), in_stage=not copied)
     take_lock(connection, table)
     return _load(connection, table, opened, many_rows, ahead)
+
+
+def _begin_beside(connection: Connection, table: type[StarRow], loads: Sequence[Load], told: Staged) -> bool:
+    """Take the lock beside others of the same position, if all is new and each row begins a version; else no lock."""
+    position, *others = {load.batch.data.position for load in loads}
+    connection.run("SAVEPOINT unlocked")
+    if (
+        not others
+        and take_lock_beside(connection, table, position)
+        and not _there(connection, loads)
+        and straight.all_begin(connection, table, told)
+    ):
+        return True
+    connection.run("ROLLBACK TO SAVEPOINT unlocked")
+    return False
 
 
 def _load(
     connection: Connection, table: type[StarRow], loads: Sequence[Load], many_rows: int, ahead: Ahead | None
 ) -> Report:
     """Under the lock. What was done `ahead` serves where all of it is to be loaded, as is usual."""
-    there: dict[str, datetime] = dict(rows_of(connection, _FIND_LOADED, ids=[load.batch.id for load in loads]))
+    there = _there(connection, loads)
     new, again = sort_out(loads, there)
-    if ahead and not ahead.in_stage and len(new) == len(loads) and straight.all_begin(connection, table, ahead.told):
+    if ahead and not ahead.in_stage and _all_begin(connection, table, ahead, all_new=len(new) == len(loads)):
         dimensions.infer_members(connection, ahead.told.members)
         rows = versions = straight.copy_versions(connection, table, loads, ahead.told)
     else:
@@ -97,6 +121,15 @@ def _load(
     take(connection, captured - kept)
     prove(connection, kept | captured)
     return Report(tuple(load.batch.id for load in new), tuple(sorted(there)), rows, versions)
+
+
+def _there(connection: Connection, loads: Sequence[Load]) -> dict[str, datetime]:
+    """The clocks of those that were loaded before, by id."""
+    return dict(rows_of(connection, _FIND_LOADED, ids=[load.batch.id for load in loads]))
+
+
+def _all_begin(connection: Connection, table: type[StarRow], ahead: Ahead, *, all_new: bool) -> bool:
+    return ahead.begins or (all_new and straight.all_begin(connection, table, ahead.told))
 
 
 def _stage_and_merge(

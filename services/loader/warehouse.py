@@ -11,6 +11,7 @@ from typing import NoReturn, TypeVar
 
 from pg8000.exceptions import InterfaceError
 
+from contracts.messages import Position
 from contracts.star import StarRow
 from services.loader.stage_table import create_stage
 from shared.errors import ConfigurationError, ContractViolation, PipelineError, Unavailable, WarehouseUnavailable
@@ -20,10 +21,18 @@ TRIES = 5
 """Of one transaction: two loaders in each other's way are soon apart; an outage is left to the queue."""
 FIRST_PAUSE_SECONDS = 0.05
 """Doubled after each try: 0.75 seconds in all."""
-_COLLISIONS = ("40001", "40P01")
-"""Serialization failure and deadlock: Postgres asks for the same transaction again."""
+_COLLISIONS = ("40001", "40P01", "23505")
+"""Serialization failure and deadlock: Postgres asks for the same transaction again. And a row that another loader
+brought of the same position at the same moment: the next try finds it there."""
 _NEVER = ("23502", "23514")
 """NULL in a column that takes none, and a broken check; with class 22 (bad values) these rows can never be stored."""
+_FIND_OTHER = """
+-- Whether a loader of this star table announced another position. Locks are read as they are, not as a snapshot sees.
+SELECT EXISTS (
+       SELECT FROM pg_locks held
+         JOIN (VALUES {mine}) mine (classid, objid) ON held.classid = mine.classid AND held.objid <> mine.objid
+        WHERE held.locktype = 'advisory' AND held.objsubid = 2
+          AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
 _LOST = (InterfaceError, OSError)
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -120,15 +129,46 @@ def take_lock(connection: Connection, table: type[StarRow]) -> None:
     connection.run(_lock(table))
 
 
+def take_lock_beside(connection: Connection, table: type[StarRow], position: Position) -> bool:
+    """The same lock, shared by loaders that announce one position; False and none where another position is announced.
+
+    Each announces before it looks, so that of two with different positions one at least sees the other's.
+    """
+    announced = _announced(table, position)
+    locks = ", ".join(f"pg_advisory_xact_lock_shared({among}, {number})" for among, number in announced)
+    connection.run(f"SELECT {locks}")
+    mine = ", ".join(f"({among}::oid, CAST({number} AS int)::oid)" for among, number in announced)
+    if rows_of(connection, _FIND_OTHER.format(mine=mine)) == [[True]]:
+        return False
+    connection.run(_lock(table, "pg_advisory_xact_lock_shared"))
+    return True
+
+
+def _announced(table: type[StarRow], position: Position) -> list[tuple[str, int]]:
+    """Two numbers of 32 bits, each with what tells it from others: no two positions that may meet have both in common.
+
+    Revisions that do are four thousand million transactions apart.
+    """
+    numbers = {"revision": position.revision, "generation": position.generation << 16 | position.contract}
+    return [(f"hashtext({_name(f'totes load {of}', table)})", _signed(number)) for of, number in numbers.items()]
+
+
+def _signed(number: int) -> int:
+    return (number + 2**31) % 2**32 - 2**31
+
+
 def _begin(table: type[StarRow] | None) -> str:
     """With the lock of a star table, if there is one, in one round trip."""
     begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
     return begin if table is None else f"{begin}; {_lock(table)}"
 
 
-def _lock(table: type[StarRow]) -> str:
-    name = f"concat_ws(' ', 'totes load', current_schema(), {literal(table.table)})"
-    return f"SELECT pg_advisory_xact_lock(hashtextextended({name}, 0))"
+def _lock(table: type[StarRow], way: str = "pg_advisory_xact_lock") -> str:
+    return f"SELECT {way}(hashtextextended({_name('totes load', table)}, 0))"
+
+
+def _name(what: str, table: type[StarRow]) -> str:
+    return f"concat_ws(' ', {literal(what)}, current_schema(), {literal(table.table)})"
 
 
 def _state(exc: BaseException) -> str:
