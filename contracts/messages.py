@@ -116,7 +116,7 @@ class ChangeBatchData(BatchData):
     """Rows (or keys of deleted rows) of one feed from one source snapshot, in the archive."""
 
     columns: tuple[str, ...]
-    """The object's columns in their order; the row hash is the last one of a changed batch."""
+    """The object's columns in their order; the row hash is the last one of a changed batch that was read with it."""
 
 
 class LoadBatchData(BatchData):

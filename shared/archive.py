@@ -56,13 +56,16 @@ class PageSize:
 class Page:
     """Rows of one object, compressed: `last_key` the greatest key read up to its end, `hashes` by key.
 
-    A deletion has no row and so no hash: `hashes` then holds None for each key.
+    A deletion has no row and so no hash: `hashes` then holds None for each key. Rows that were read without their
+    hashes have none here: who reads the object makes them.
     """
 
     operation: Operation
     body: bytes
     last_key: int
+    rows: int
     hashes: Mapping[int, int | None]
+    hashed: bool = True
 
 
 class WrittenHashes(Mapping[int, int | None]):
@@ -144,7 +147,7 @@ class Pages:
         feed: Feed,
         emit: Callable[[Page], None],
         *,
-        held: Callable[[Sequence[int], Sequence[int]], Set[int]],
+        held: Callable[[Sequence[int], Sequence[int]], Set[int]] | None,
         size: PageSize,
         compression_level: int,
         contract: int | None = None,
@@ -154,7 +157,7 @@ class Pages:
         A page is full where the next row would not fit into its `size`.
 
         `held` is asked about every row that is read, by key and hash, and answers with keys. What it does not look at
-        is not read out of the rows.
+        is not read out of the rows. Without it the rows have no hash, and every one is kept.
 
         Rows that lay in the archive keep their contract, which says where the key is; without one it is today's.
         """
@@ -171,8 +174,12 @@ class Pages:
 
     def writelines(self, rows: Sequence[bytes], /) -> None:
         """Take rows of COPY text. A full page is given on only when another row follows it."""
-        keys, hashes = Numbers(rows, partial(keys_at, column=self._key_at)), Numbers(rows, hashes_at)
         self.rows_read += len(rows)
+        if self._held is None:
+            (self.last_key,) = keys_at(rows[-1:], self._key_at)
+            self._keep(rows, None)
+            return
+        keys, hashes = Numbers(rows, partial(keys_at, column=self._key_at)), Numbers(rows, hashes_at)
         self.last_key = keys[-1]
         held = self._held(keys, hashes)
         pairs = list(zip(keys, hashes, strict=True)) if keys.all_read and hashes.all_read else None
@@ -215,8 +222,10 @@ class Pages:
         rows, hashes = self._rows, self._hashes
         self._rows, self._bytes, self._hashes = [], 0, {}
         body, (last_key,) = _compressed(rows, self._level), keys_at(rows[-1:], self._key_at)
+        if self._held is None:
+            return Page(Operation.CHANGED, body, last_key, len(rows), {}, hashed=False)
         unread = WrittenHashes(body, self._key_at, len(rows))
-        return Page(Operation.CHANGED, body, last_key, unread if hashes is None else hashes)
+        return Page(Operation.CHANGED, body, last_key, len(rows), unread if hashes is None else hashes)
 
 
 def _compressed(lines: Sequence[bytes], level: int) -> bytes:
@@ -241,7 +250,7 @@ def hashes_at(lines: Sequence[bytes]) -> list[int]:
 def deletions(keys: Sequence[int], *, compression_level: int) -> Page:
     """A page of keys, in their order, whose rows are gone; there must be one at least."""
     body = _compressed([b"%d\n" % key for key in keys], compression_level)
-    return Page(Operation.DELETED, body, keys[-1], dict.fromkeys(keys))
+    return Page(Operation.DELETED, body, keys[-1], len(keys), dict.fromkeys(keys))
 
 
 class Publisher:
@@ -324,17 +333,17 @@ def describe(feed: Feed, page: Page, number: int, at: Circumstances, bucket: str
             since=at.since,
             as_of=at.as_of,
             time_zone=at.time_zone,
-            object=ObjectRef(bucket=bucket, key=key, sha256=digest, bytes=len(page.body), rows=len(page.hashes)),
-            columns=columns_of(feed, operation, position.contract),
+            object=ObjectRef(bucket=bucket, key=key, sha256=digest, bytes=len(page.body), rows=page.rows),
+            columns=columns_of(feed, operation, position.contract, hashed=page.hashed),
         )
     )
 
 
-def columns_of(feed: Feed, operation: Operation, contract: int) -> tuple[str, ...]:
-    """The columns of an object: of changed rows all and the row hash, of deleted ones the key alone.
+def columns_of(feed: Feed, operation: Operation, contract: int, *, hashed: bool = True) -> tuple[str, ...]:
+    """The columns of an object: of changed rows all, and the row hash if they came with it; of deleted ones the key.
 
     Raises KeyError for a contract that is unknown.
     """
     if operation is Operation.DELETED:
         return (feed.key_under(contract),)
-    return (*feed.columns_under(contract), ROW_HASH)
+    return (*feed.columns_under(contract), *[ROW_HASH] * hashed)

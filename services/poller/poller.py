@@ -17,7 +17,7 @@ from contracts.messages import Origin
 from services.poller import reading
 from services.poller.census import Census, Keys
 from services.poller.heartbeat import heartbeat_of
-from services.poller.reading import Claim, Memory, Pace, Rules
+from services.poller.reading import Claim, Memory, Pace, Rules, Wait
 from services.poller.uncovered import publish_uncovered
 from shared.archive import Circumstances, Page, Pages, PageSize, Publisher, deletions
 from shared.checkpoint import LEAST_KEY, Checkpoint, CheckpointStore, FeedState, Horizon, Read
@@ -94,6 +94,7 @@ class Poller:
         self._scans: dict[str, Read] = {}
         self._polled_from: dict[str, datetime | None] = {}
         self._lively: set[str] = set()
+        self._waits: dict[str, Wait] = {}
         self._paces = {feed.name: Pace() for feed in feeds}
         self._untrusted: list[Horizon] = []
         self._listing: Horizon | None = None
@@ -319,6 +320,7 @@ class Poller:
 
     def _scan(self, feed: Feed, seen: Seen, horizon: Horizon) -> None:
         """Read by the xmin condition alone, then count. A scan cut by its limit goes on in the feed's next turn."""
+        self._waits.pop(feed.name, None)
         base, started = self._state(feed).scanned, self._now()
         read = self._scans.pop(feed.name, None) or Read(base=base, first=horizon, after=LEAST_KEY)
         turn = _Turn(feed, Origin.SCAN, read, seen, horizon)
@@ -373,26 +375,30 @@ class Poller:
             self._censuses[feed.name].forget()
 
     def _scan_is_due(self, feed: Feed) -> bool:
-        return feed.name in self._scans or reading.scan_due(self._paces[feed.name], at=self._now(), rules=self._rules)
+        pace, wait = self._paces[feed.name], self._waits.get(feed.name)
+        return feed.name in self._scans or reading.scan_due(pace, wait, at=self._now(), rules=self._rules)
 
     def _read(self, turn: _Turn) -> bool:
         """Stream one turn's rows into pages and publish them; whether the read came to its end."""
         limit = self._settings.page_rows * self._settings.pages_per_turn
+        hashed = self._hashes_decide(turn)
         pages = Pages(
             turn.feed,
             lambda page: self._publish(turn, page, self._gone_on(turn, page.last_key)),
-            held=self._held(turn.feed),
+            held=self._held(turn.feed) if hashed else None,
             size=PageSize(self._settings.page_rows),
             compression_level=self._settings.compression_level,
         )
         asked = self._conditions(turn)
-        xmax = turn.horizon.xmax
-        self._source.copy(turn.feed, asked, pages, after=turn.read.after, limit=limit, xmax=xmax)
+        copy = self._source.copy if hashed else self._source.copy_unhashed
+        copy(turn.feed, asked, pages, after=turn.read.after, limit=limit, xmax=turn.horizon.xmax)
         finished = pages.rows_read < limit
         if turn.origin is not Origin.SCAN:
             self._lively = self._lively - {turn.feed.name} | ({turn.feed.name} if pages.rows_read else set())
         after = self._ended(turn) if finished else self._gone_on(turn, pages.last_key)
         rest = pages.rest()
+        if turn.origin is not Origin.SCAN and pages.rows_read >= reading.BULK_ROWS:
+            self._waits[turn.feed.name] = reading.wait(self._waits.get(turn.feed.name), turn.read, at=self._now())
         if rest is None:
             self._set(turn.feed, after(self._state(turn.feed)).model_copy(update=self._position(turn)))
         else:
@@ -401,17 +407,25 @@ class Poller:
             self._scans[turn.feed.name] = turn.read.model_copy(update={"after": pages.last_key})
         return finished
 
-    def _held(self, feed: Feed) -> Callable[[Sequence[int], Sequence[int]], Set[int]]:
-        """Which of some rows, in the order of their keys, need not be sent; a census that knows keys meets theirs here.
+    def _hashes_decide(self, turn: _Turn) -> bool:
+        """Whether row hashes or keys tell anything: not in a backfill of which none is known and too many come.
 
-        Throughout a backfill no key was listed yet, and those sent are all smaller: there is nothing to look at.
+        Too many to be remembered, so that none of them will be skipped for its hash.
         """
+        feed, ahead = turn.feed, turn.read.after + 1
+        unknown = not self._censuses[feed.name].listed and self._memories[feed.name].holds_none_from(ahead)
+        many = turn.origin is Origin.BACKFILL and turn.seen.rows > reading.MEMORY_KEYS
+        return not (many and unknown and self._source.hashes_alike(feed))
+
+    def _held(self, feed: Feed) -> Callable[[Sequence[int], Sequence[int]], Set[int]]:
+        """Which of some rows, in the order of their keys, need not be sent; a census that knows keys meets theirs."""
         census, memory = self._censuses[feed.name], self._memories[feed.name]
 
         def held(keys: Sequence[int], hashes: Sequence[int]) -> Set[int]:
-            if not census.listed and memory.holds_none_from(keys[0]):
+            if census.listed:
+                census.meet(keys)
+            if memory.holds_none_from(keys[0]):
                 return frozenset()
-            census.meet(keys)
             return memory.held(zip(keys, hashes, strict=True)).keys()
 
         return held
@@ -452,14 +466,15 @@ class Poller:
         """Object, message, checkpoint, in this order, and last the memory: a run that fails on the way empties it."""
         state = self._state(turn.feed)
         batch = self._publisher.publish(turn.feed, page, state.page, self._circumstances(turn))
-        self._log.info("published", batch=batch.id, origin=turn.origin, rows=len(page.hashes))
-        counted = {"page": state.page + 1, "rows_captured": state.rows_captured + len(page.hashes)}
+        self._log.info("published", batch=batch.id, origin=turn.origin, rows=page.rows)
+        counted = {"page": state.page + 1, "rows_captured": state.rows_captured + page.rows}
         self._set(turn.feed, after(state).model_copy(update=counted | self._position(turn)))
         self._move()
-        self._memories[turn.feed.name].keep(page.hashes, page.last_key)
+        if page.hashed:
+            self._memories[turn.feed.name].keep(page.hashes, page.last_key)
         self._summary.pages += 1
-        self._summary.rows += len(page.hashes)
-        self._summary.rows_captured[turn.feed.name] += len(page.hashes)
+        self._summary.rows += page.rows
+        self._summary.rows_captured[turn.feed.name] += page.rows
 
     def _circumstances(self, turn: _Turn) -> Circumstances:
         return Circumstances(

@@ -21,6 +21,8 @@ NO_POLL = NO_LOWER_BOUND.replace(tzinfo=None)
 """From where polls have read since a scan before the first of them: it decides, then the latest."""
 GLANCE_ROWS = 10_000
 """Estimated rows up to which a feed is looked at whole beside others: a few milliseconds, which all of them count."""
+BULK_ROWS, BULK_PAUSE_SECONDS = 50_000, 4.0
+"""From so many rows in one turn of a read on, those who load them are busy for about so long."""
 MEMORY_KEYS = 50_000
 """Keys remembered a feed: about 10 MB each, and many times what changes between two scans of totesys."""
 
@@ -285,9 +287,22 @@ class Pace:
     rows: int = 0
 
 
-def scan_due(pace: Pace, *, at: float, rules: Rules) -> bool:
+@dataclass(frozen=True)
+class Wait:
+    """Until when (seconds of our clock) no scan disturbs those behind a bulk read, and where that read began."""
+
+    read: Horizon
+    until: float
+
+
+def wait(known: Wait | None, read: Read, *, at: float) -> Wait:
+    """Behind each turn of a bulk read. A second one puts off no scan that one put off, so that none waits for ever."""
+    return known if known is not None and known.read != read.first else Wait(read.first, at + BULK_PAUSE_SECONDS)
+
+
+def scan_due(pace: Pace, wait: Wait | None, *, at: float, rules: Rules) -> bool:
     """Whether a scan may run: not above its share of time, nor more often than its interval, nor on a huge table."""
-    if pace.rows > rules.scan_max_rows:
+    if pace.rows > rules.scan_max_rows or (wait is not None and at < wait.until):
         return False
     rest_seconds = pace.took_seconds * (1 - rules.scan_share) / rules.scan_share
     return pace.ended_at is None or at - pace.ended_at >= max(rules.scan_interval_seconds, rest_seconds)
@@ -299,7 +314,7 @@ def scan_due(pace: Pace, *, at: float, rules: Rules) -> bool:
 class Memory:
     """The latest row hash sent for each key of one feed, the least recently used forgotten first.
 
-    Of a page that leaves room for no other, as a backfill's do, the hashes are not read before somebody asks.
+    Of a page that leaves room for no other, as those of a bulk change do, the hashes are not read before somebody asks.
     """
 
     def __init__(self, limit: int = MEMORY_KEYS) -> None:

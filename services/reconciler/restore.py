@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from contracts.feeds import Feed
-from contracts.messages import ChangeBatch, Operation, Origin, Position, stored_as
+from contracts.messages import ROW_HASH, ChangeBatch, Operation, Origin, Position, stored_as
 from services.reconciler.warehouse import Damaged, Warehouse
 from shared.archive import Circumstances, Page, Pages, PageSize, Publisher, columns_of, key_place, keys_at
 from shared.errors import CorruptObject
@@ -37,9 +37,9 @@ def restored_pages(
             batch = _stored(archive, feed, stored_as(brought.change_batch, brought.as_of, Operation.CHANGED))
             if batch is None:
                 continue
-            page = _page(archive, feed, batch, wanted, compression_level)
+            page, found = _page(archive, feed, batch, wanted, compression_level)
             if page is not None:
-                wanted -= page.hashes.keys()
+                wanted -= found
                 result.pages.append((page, batch.data.page, _circumstances(batch)))
         result.left |= wanted
     return result
@@ -54,31 +54,34 @@ def _stored(archive: Publisher, feed: Feed, key: str) -> ChangeBatch | None:
     """The batch of that object, None where it has none or one of columns that no contract of the feed has."""
     try:
         batch = archive.batch(key)
-        expected = columns_of(feed, Operation.CHANGED, batch.data.position.contract)
+        hashed, contract = ROW_HASH in batch.data.columns, batch.data.position.contract
+        expected = columns_of(feed, Operation.CHANGED, contract, hashed=hashed)
     except (CorruptObject, KeyError):
         return None
     return batch if batch.data.columns == expected else None
 
 
-def _page(archive: Publisher, feed: Feed, batch: ChangeBatch, wanted: set[int], compression_level: int) -> Page | None:
-    """The wanted rows of a batch, each as it lies in the archive."""
+def _page(
+    archive: Publisher, feed: Feed, batch: ChangeBatch, wanted: set[int], compression_level: int
+) -> tuple[Page | None, set[int]]:
+    """The wanted rows of a batch, each as it lies in the archive, and their keys."""
     contract = batch.data.position.contract
     column = key_place(feed, contract)
-    found = _lines(archive, batch)
-    lines = [line for line, key in zip(found, keys_at(found, column), strict=True) if key in wanted]
-    if not lines:
-        return None
+    stored = _lines(archive, batch)
+    found = {key: line for line, key in zip(stored, keys_at(stored, column), strict=True) if key in wanted}
+    if not found:
+        return None, set()
     kept: list[Page] = []
     pages = Pages(
         feed,
         kept.append,
-        held=lambda _keys, _hashes: set(),
-        size=PageSize(len(lines), sys.maxsize),
+        held=(lambda _keys, _hashes: set()) if ROW_HASH in batch.data.columns else None,
+        size=PageSize(len(found), sys.maxsize),
         compression_level=compression_level,
         contract=contract,
     )
-    pages.writelines(lines)
-    return pages.rest()
+    pages.writelines([*found.values()])
+    return pages.rest(), set(found)
 
 
 def _lines(archive: Publisher, batch: ChangeBatch) -> Sequence[bytes]:

@@ -28,6 +28,6 @@ def feed_of(batch: ChangeBatch, feeds: Mapping[str, Feed] = FEEDS) -> Feed:
     if batch.type != expected:
         raise MalformedMessage(f"Expected the type {expected} for this data, found {batch.type!r}.")
     columns = columns_of(feed, batch.data.operation, version)
-    if batch.data.columns != columns:
+    if batch.data.columns not in (columns, columns_of(feed, batch.data.operation, version, hashed=False)):
         raise MalformedMessage(f"Expected the columns {columns} of {feed.name}, found {batch.data.columns}.")
     return feed

@@ -30,6 +30,7 @@ from services.transform import vector
 from services.transform.archive import decode
 from services.transform.incoming import feed_of, read_message
 from services.transform.quarantine import json_lines, refuse_drift
+from services.transform.row_hash import row_hashes
 from services.transform.star import BUILDERS, Builder
 from shared.consumer import Delivery, Failures, InTime, always, no_time
 from shared.errors import CorruptObject, PipelineError
@@ -189,12 +190,18 @@ def _stored(batch: ChangeBatch, body: bytes) -> dict[str, TextColumn]:
 def _accepted(batch: ChangeBatch, feed: Feed, body: bytes) -> tuple[Validated, Array, File | None]:
     """The rows that passed, their hashes, and the file of the others. The text they lay in is let go with this call."""
     stored = _stored(batch, body)
-    hashes = _integers(stored.pop(ROW_HASH), vector.wide_integers, batch)
+    hashes = _row_hashes(stored, batch)
     columns = feed.upcast(batch.data.position.contract, stored)
     validated = validate(feed.row, columns, vector.at_once)
     refuse_drift(batch, feed.contract, validated.failures)
     kept = hashes[list(validated.rows)] if validated.failures else hashes
     return validated, kept, _quarantine(batch, feed, columns, validated)
+
+
+def _row_hashes(stored: dict[str, TextColumn], batch: ChangeBatch) -> Array:
+    """The row hashes, taken from among the columns; of rows that came without, as the source would give them."""
+    written = stored.pop(ROW_HASH, None)
+    return row_hashes([*stored.values()]) if written is None else _integers(written, vector.wide_integers, batch)
 
 
 def _deletions(batch: ChangeBatch, feed: Feed, keys: TextColumn) -> File | None:

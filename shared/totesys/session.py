@@ -182,16 +182,23 @@ class Source:
         values: dict[str, str | None] = {"xmax": str(xmax)}
         for place, one in enumerate(asked):
             values |= {sql.at(name, place): value for name, value in _values(one).items()}
-        rows_of(self._session, sql.set_values(tuple(values)), **values)
+        self._hand_over(values)
         found = self._run(sql.glance(tuple(feeds), tuple(asked), self._schema))
         return [Glimpse(bool(met), None if rows is None else int(rows)) for _, met, rows in sorted(found)]
 
+    def hashes_alike(self, feed: Feed) -> bool:
+        """Whether the feed's row hashes follow from what `copy_unhashed` streams, for whoever reads that."""
+        return self._version >= sql.RECORD_HASH_VERSION and bool(self._run(sql.hashes_alike(feed, self._schema))[0][0])
+
     def copy(self, feed: Feed, asked: Conditions, sink: Sink, *, after: int, limit: int, xmax: int) -> int:
         """Stream the feed's rows that meet the conditions, in key order, out of the open snapshot; their number."""
-        values = {"after": str(after), "limit": str(limit), "xmax": str(xmax), **_values(asked)}
-        rows_of(self._session, sql.set_values(tuple(values)), **values)
-        text = sql.copy_rows(feed, self._schema, asked, server_version=self._version)
-        return copy_out(self._session, text, sink)
+        self._hand_over({"after": str(after), "limit": str(limit), "xmax": str(xmax), **_values(asked)})
+        return copy_out(self._session, sql.copy_rows(feed, self._schema, asked, server_version=self._version), sink)
+
+    def copy_unhashed(self, feed: Feed, asked: Conditions, sink: Sink, *, after: int, limit: int, xmax: int) -> int:
+        """Stream the same rows without their hashes."""
+        self._hand_over({"after": str(after), "limit": str(limit), "xmax": str(xmax), **_values(asked)})
+        return copy_out(self._session, sql.copy_unhashed(feed, self._schema, asked), sink)
 
     def copy_hashes(self, feed: Feed, low: int, high: int, sink: Sink) -> int:
         """Stream key and row hash of the keys above `low` up to `high` out of the open snapshot; the number of rows."""
@@ -226,6 +233,9 @@ class Source:
     def count_rows(self, feed: Feed) -> int:
         """How many rows the feed has in the open snapshot."""
         return int(self._run(sql.count_rows(feed, self._schema))[0][0])
+
+    def _hand_over(self, values: Mapping[str, str | None]) -> None:
+        rows_of(self._session, sql.set_values(tuple(values)), **values)
 
     @property
     def _session(self) -> Connection:

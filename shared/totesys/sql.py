@@ -9,13 +9,21 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+from contracts.columnar import family
 from contracts.feeds import Feed
+from contracts.fields import Family
 from contracts.messages import ROW_HASH
-from shared.postgres import identifier
+from shared.postgres import identifier, literal
 from shared.totesys.snapshot import Conditions
 
 RECORD_HASH_VERSION = 140000
 """hash_record_extended came with PostgreSQL 14."""
+PROBED = ("", "7", "2026-11-28 09:30:00.25", "Zürich, 東京", "twelve bytes", None, "-12345678901234567.89")
+"""Texts of a row, of all that a hash may treat differently: none, short and long, whole blocks, NULL, beyond ASCII."""
+PROBED_HASH = 2_682_638_796_067_278_487
+"""Its row hash."""
+_AS_WRITTEN = frozenset({Family.INTEGER, Family.NUMERIC, Family.TIMESTAMP})
+"""Families that COPY writes as a cast to text does; a flag it writes as one letter, a padded text with its padding."""
 _TABLE, _JOINED, _ROW = "t", "j", "r"
 
 
@@ -33,6 +41,7 @@ LOOK = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {CLOCK}; {OPEN_TRANSACT
 """Step 1 of a poll: first the clock, then the list. READ COMMITTED, so that each statement looks anew."""
 PULSE = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {CLOCK}; {OPEN_TRANSACTIONS}; {VITALS}; COMMIT"
 """Step 1 and a snapshot of nothing in particular, in one round trip."""
+_LIMIT = "LIMIT current_setting('totes.limit')::bigint"
 SET_KEYS = "SELECT set_config('totes.keys', CAST(:keys AS text), true)"
 SET_RANGE = """
 SELECT set_config('totes.low', :low, true), set_config('totes.high', :high, true),
@@ -84,8 +93,30 @@ def begin(
 def copy_rows(feed: Feed, schema: str, asked: Conditions, *, server_version: int) -> str:
     """COPY of the feed's rows in key order: every column cast to text, then the row hash over exactly these texts."""
     # No value is ever part of this text: names go through `identifier`, values through set_config.
-    where = " AND ".join([f"{_key(feed)} > current_setting('totes.after')::bigint", *_where(feed, asked)])
-    return _copy_hashed(feed, schema, where, "LIMIT current_setting('totes.limit')::bigint", server_version)
+    return _copy_hashed(feed, schema, _ahead(feed, asked), _LIMIT, server_version)
+
+
+def copy_unhashed(feed: Feed, schema: str, asked: Conditions) -> str:
+    """COPY of the same rows, each field as in `copy_rows`, without their hash: it costs the source as much again."""
+    columns = ", ".join(_written(feed, column) for column in feed.columns)
+    where = f"{_ahead(feed, asked)} ORDER BY {_key(feed)} {_LIMIT}"
+    return _copy(f"SELECT {columns} FROM {_from(feed, schema)} WHERE {where}")
+
+
+@cache
+def hashes_alike(feed: Feed, schema: str) -> str:
+    """Whether the row hash follows from a row's texts alone, as `services.transform.row_hash` makes it of them.
+
+    Not so where a collation calls different texts equal, or where the server's texts have other bytes than COPY's. It
+    needs `hash_record_extended`.
+    """
+    texts = ", ".join("NULL::text" if text is None else f"{literal(text)}::text" for text in PROBED)
+    tables = ", ".join(f"{literal(qualified(schema, table))}::regclass" for table in feed.tables)
+    return (
+        f"SELECT current_setting('server_encoding') = 'UTF8' AND hash_record_extended(ROW({texts}), 0) = {PROBED_HASH} "
+        "AND NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation "
+        f"WHERE a.attrelid IN ({tables}) AND NOT c.collisdeterministic)"
+    )
 
 
 def copy_rows_of_keys(feed: Feed, schema: str, *, server_version: int) -> str:
@@ -160,6 +191,17 @@ def _copy_hashed(feed: Feed, schema: str, where: str, limit: str, server_version
     )
     row_hash = _row_hash(names, server_version)
     return _copy(f"SELECT {', '.join(names)}, {row_hash} AS {ROW_HASH} FROM ({rows}) {_ROW} ORDER BY {_ROW}._key")
+
+
+def _ahead(feed: Feed, asked: Conditions) -> str:
+    """The rows that a read has not come to yet, under its conditions."""
+    return " AND ".join([f"{_key(feed)} > current_setting('totes.after')::bigint", *_where(feed, asked)])
+
+
+def _written(feed: Feed, column: str) -> str:
+    """A column of which COPY writes the text that a cast makes, without the cast where it writes that anyway."""
+    text = _text(feed, column)
+    return text.removesuffix("::text") if family(feed.row, column) in _AS_WRITTEN else text
 
 
 def _in_range(feed: Feed) -> str:

@@ -94,3 +94,24 @@ def test_a_full_page_waits_for_a_row_that_must_be_sent():
     pages.writelines(ROWS[3:4])
 
     assert [list(page.hashes) for page in emitted] == [[1, 2]]
+
+
+@given(
+    count=st.integers(0, len(ROWS)),
+    at=st.sets(st.integers(0, len(ROWS))),
+    size=st.builds(PageSize, st.integers(1, 12), st.integers(1, 400)),
+)
+def test_pages_of_rows_without_hashes_hold_every_row_and_nothing_is_read_out_of_it(
+    count: int, at: set[int], size: PageSize
+):
+    found: list[Page] = []
+    pages = Pages(FEED, found.append, held=None, size=size, compression_level=1)
+    for piece in cut(ROWS[:count], {place for place in at if place <= count}):
+        pages.writelines(piece)
+    rest = pages.rest()
+    found += [] if rest is None else [rest]
+
+    keys = filled(list(range(1, count + 1)), size)
+    assert [(page.rows, page.last_key) for page in found] == [(len(each), each[-1]) for each in keys]
+    assert b"".join(gzip.decompress(page.body) for page in found) == b"".join(ROWS[:count])
+    assert not any(page.hashed or page.hashes for page in found)

@@ -77,7 +77,7 @@ def test_the_longest_envelope_of_every_feed_fits_into_the_metadata_of_its_object
         as_of=datetime(2024, 5, 1, 12, 30, 15, 123456, tzinfo=UTC),
         time_zone="America/Argentina/ComodRivadavia",
     )
-    page = Page(operation, b"x" * 2**25, 1, dict.fromkeys(range(100_000)))
+    page = Page(operation, b"x" * 2**25, 1, 100_000, dict.fromkeys(range(100_000)))
     hundred_contracts_on = replace(
         feed, contract=feed.contract + 99, former=dict.fromkeys(range(1, feed.contract + 99))
     )

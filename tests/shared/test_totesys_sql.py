@@ -85,3 +85,9 @@ def test_a_text_is_made_once_for_its_column_and_the_hash_of_its_row(feed):
         sql.copy_rows_of_keys(feed, "public", server_version=VERSION),
     ):
         assert {column: copy.count(text) for column, text in texts.items()} == dict.fromkeys(texts, 1)
+
+
+def test_a_page_without_hashes_is_read_off_the_primary_key_too(totesys: Source):
+    copy = sql.copy_unhashed(FEED, "public", Conditions())
+
+    assert nodes(plan(totesys, copy, after="10000", limit="5000")) == ["Limit", "Index Scan"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from contracts.feeds import FEEDS, Feed
-from contracts.messages import ChangeBatch, LoadBatch, ObjectRef, Origin
+from contracts.messages import ROW_HASH, ChangeBatch, LoadBatch, ObjectRef, Origin
 from contracts.star import StarRow
 from services.loader.handler import TRANSACTION_ROWS
 from services.loader.load import load
@@ -28,6 +28,7 @@ from services.ops.bench.used import seconds_inside
 from services.poller.poller import Adapters, Poller
 from services.transform.archive import decode
 from services.transform.incoming import read_message
+from services.transform.row_hash import row_hashes
 from services.transform.star import BUILDERS, Columns, Rows
 from services.transform.transform import load_batch_of, transform
 from shared import parquet
@@ -45,7 +46,7 @@ TICK_SECONDS = 0.01
 """The kernel counts another process's time in these: less is nothing."""
 COMPRESSING = ("compress", "flush")
 """What the compressing functions of every zlib are called."""
-PATH = ("extract", "compress", "parse", "validate", "build", "Parquet write", "Parquet read", "load")
+PATH = ("extract", "compress", "parse", "row hash", "validate", "build", "Parquet write", "Parquet read", "load")
 """What a backfill's rows take: they reach the fact without a stage."""
 LATER = ("stage", "merge")
 """What rows take instead of `load` where some of them may begin no version."""
@@ -185,8 +186,11 @@ def _poll(stand: Stand, feed: Feed) -> list[tuple[ChangeBatch, bytes]]:
 def _transformed(ledger: Ledger, feed: Feed, star: type[StarRow], batch: ChangeBatch, body: bytes) -> Load:
     """A change batch's load batch with its Parquet file, timed where the transform calls the builder."""
     parsing, moments = _now(), list[Spent]()
-    decode(body, batch.data.columns, batch.data.object.rows, batch.data.object.key)
+    columns = decode(body, batch.data.columns, batch.data.object.rows, batch.data.object.key)
     parsed = _now()
+    if ROW_HASH not in columns:
+        row_hashes([*columns.values()])
+    hashed = _now()
 
     def build(rows: Rows) -> Columns:
         moments.append(_now())
@@ -198,7 +202,8 @@ def _transformed(ledger: Ledger, feed: Feed, star: type[StarRow], batch: ChangeB
     written = _now()
     built_from, built_to = moments
     ledger["parse"] += parsed - parsing
-    ledger["validate"] += (built_from - parsed) - (parsed - parsing)
+    ledger["row hash"] += hashed - parsed
+    ledger["validate"] += (built_from - hashed) - (hashed - parsing)
     ledger["build"] += built_to - built_from
     ledger["Parquet write"] += written - built_to
     if outcome.parquet is None:

@@ -271,8 +271,8 @@ def _batches(feed: Feed, code: Code) -> tuple[tuple[ChangeBatch, bytes], tuple[C
         for row, row_hash in zip(rows, HASHES, strict=False)
     )
     keys = [int(str(row[feed.key])) for row in rows]
-    changed = Page(Operation.CHANGED, _compressed(lines), keys[-1], dict(zip(keys, HASHES, strict=False)))
-    deleted = Page(Operation.DELETED, _compressed([b"%d\n" % keys[0]]), keys[0], {keys[0]: None})
+    changed = Page(Operation.CHANGED, _compressed(lines), keys[-1], len(keys), dict(zip(keys, HASHES, strict=False)))
+    deleted = Page(Operation.DELETED, _compressed([b"%d\n" % keys[0]]), keys[0], 1, {keys[0]: None})
     return _batch(feed, changed, Origin.POLL), _batch(feed, deleted, Origin.REPAIR)
 
 

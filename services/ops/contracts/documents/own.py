@@ -16,7 +16,7 @@ KEPT: Mapping[str, str] = {
     "_generation": "Generation of the snapshot that showed the row; a crash or restore of the source begins another.",
     "_revision": "Revision of that snapshot, which grows with every commit of the source. 0 of an inferred member.",
     "_contract": "Version of the contract under which the row was made. The three together decide which row is newer.",
-    "_row_hash": "Hash of the source row, as the source computed it.",
+    "_row_hash": "Hash of the source row, as the source computes it.",
     "_star_hash": "Hash of the predefined columns: equal hashes are the same row.",
     "_seen_at": "Source clock of the snapshot.",
     "_deleted_generation": "Generation of the newest snapshot in which the source row was gone.",
