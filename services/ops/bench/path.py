@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import psutil
+
 from services.local.description import StackDescription
 from services.local.down import SOURCE, WAREHOUSE
 from services.local.postgres import PostgresServer
@@ -20,7 +22,6 @@ from services.ops.bench.copied import changed_since, copy_across, session, super
 from services.ops.bench.figures import Figure, Task, measured
 from services.ops.bench.orders import change_orders, seed_orders
 from services.ops.bench.used import cpu_seconds, functions_of
-from services.poller.reading import BULK_PAUSE_SECONDS
 from shared.errors import PipelineError
 from shared.postgres import Connection, identifier, rows_of
 
@@ -30,8 +31,8 @@ RECONCILE_INTERVAL_SECONDS = 3600.0
 LOOK_SECONDS, SELDOM_SECONDS = 0.02, 0.25
 """Between two looks whether all has arrived, which is how far a time may be too long; and long before that, since a
 look is work too."""
-SETTLED_SECONDS = BULK_PAUSE_SECONDS + 1
-"""Until the scan is over that the poller puts off behind a backfill: it would slow down the limit."""
+STILL_SECONDS = 1.0
+"""Until a statement is over that a function had begun before it was stopped."""
 NEAR_ROWS = 200_000
 """So many rows before the last, at which looks begin to be frequent: two seconds of work."""
 FOREIGN_KEYS = 9
@@ -126,19 +127,36 @@ def run_once(folder: Path, orders: int) -> Run:
     """
     with backfilled(folder, orders) as (stack, backfill):
         expect_equal(stack, versions=orders)
-        time.sleep(SETTLED_SECONDS)
         source, target = superuser_of(stack.source_dsn), superuser_of(stack.warehouse_dsn)
-        copied = copy_across(source, target)
+        with _standing_still(stack):
+            copied = copy_across(source, target)
         changed = orders // CHANGED_SHARE
         moment, update = _update(stack, orders, changed)
         expect_equal(stack, versions=orders + changed)
-        return Run(
-            rows=orders,
-            backfill=backfill,
-            copied=copied,
-            update=update,
-            update_copied=copy_across(source, target, changed_since(moment)),
-        )
+        with _standing_still(stack):
+            update_copied = copy_across(source, target, changed_since(moment))
+        return Run(rows=orders, backfill=backfill, copied=copied, update=update, update_copied=update_copied)
+
+
+@contextmanager
+def _standing_still(stack: StackDescription) -> Iterator[None]:
+    """The emulated AWS and its functions stopped, so that neither poll nor scan slows a limit down."""
+    aws = psutil.Process(_aws(stack))
+    processes = [aws, *aws.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        time.sleep(STILL_SECONDS)
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+def _aws(stack: StackDescription) -> int:
+    """The process of the emulated AWS."""
+    [pid] = [process.pid for process in stack.children if process.name == "aws"]
+    return pid
 
 
 @contextmanager
@@ -243,7 +261,7 @@ def expect_equal(stack: StackDescription, *, versions: int) -> None:
 def _cpu(stack: StackDescription) -> dict[str, float]:
     """Processor seconds so far by what runs in the stack; a function's under its name."""
     servers = {name: _used(stack.state_dir / name) for name in (SOURCE, WAREHOUSE)}
-    [aws] = [process.pid for process in stack.children if process.name == "aws"]
+    aws = _aws(stack)
     functions = functions_of(aws)
     return {
         **servers,
