@@ -56,16 +56,15 @@ class PageSize:
 class Page:
     """Rows of one object, compressed: `last_key` the greatest key read up to its end, `hashes` by key.
 
-    A deletion has no row and so no hash: `hashes` then holds None for each key. Rows that were read without their
-    hashes have none here: who reads the object makes them.
+    A deletion has no row and so no hash: `hashes` then holds None for each key. None for rows that were read without
+    their hashes: who reads the object makes them.
     """
 
     operation: Operation
     body: bytes
     last_key: int
     rows: int
-    hashes: Mapping[int, int | None]
-    hashed: bool = True
+    hashes: Mapping[int, int | None] | None
 
 
 class WrittenHashes(Mapping[int, int | None]):
@@ -223,7 +222,7 @@ class Pages:
         self._rows, self._bytes, self._hashes = [], 0, {}
         body, (last_key,) = _compressed(rows, self._level), keys_at(rows[-1:], self._key_at)
         if self._held is None:
-            return Page(Operation.CHANGED, body, last_key, len(rows), {}, hashed=False)
+            return Page(Operation.CHANGED, body, last_key, len(rows), None)
         unread = WrittenHashes(body, self._key_at, len(rows))
         return Page(Operation.CHANGED, body, last_key, len(rows), unread if hashes is None else hashes)
 
@@ -334,7 +333,7 @@ def describe(feed: Feed, page: Page, number: int, at: Circumstances, bucket: str
             as_of=at.as_of,
             time_zone=at.time_zone,
             object=ObjectRef(bucket=bucket, key=key, sha256=digest, bytes=len(page.body), rows=page.rows),
-            columns=columns_of(feed, operation, position.contract, hashed=page.hashed),
+            columns=columns_of(feed, operation, position.contract, hashed=page.hashes is not None),
         )
     )
 

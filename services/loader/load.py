@@ -83,11 +83,12 @@ def _load_many(connection: Connection, table: type[StarRow], loads: Sequence[Loa
     if copied:
         opened = [straight.hashed(table, load) for load in opened]
         straight.prepare(connection, table, opened, told)
-        if _begin_beside(connection, table, opened, told):
-            return _load(connection, table, opened, many_rows, Ahead(told, in_stage=False, begins=True))
-    ahead = Ahead(told if copied else _stage(connection, table, opened), in_stage=not copied)
-    take_lock(connection, table)
-    return _load(connection, table, opened, many_rows, ahead)
+    else:
+        told = _stage(connection, table, opened)
+    begins = copied and _begin_beside(connection, table, opened, told)
+    if not begins:
+        take_lock(connection, table)
+    return _load(connection, table, opened, many_rows, Ahead(told, in_stage=not copied, begins=begins))
 
 
 def _begin_beside(connection: Connection, table: type[StarRow], loads: Sequence[Load], told: Staged) -> bool:

@@ -7,12 +7,14 @@ the source's count is equal exactly if no known key is gone. Meeting a key twice
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from shared.checkpoint import Horizon
 
 DENSE = 20
 """So many known keys for each that is asked about are looked at sooner than that one is sought."""
+AT_ONCE = 10_000
+"""Keys that are sought together: their set is small beside the keys themselves."""
 MOST_UNSOUGHT = 200_000
 """Keys met of which it is not known whether they are new, eight bytes each."""
 MOST_MET = 50_000
@@ -35,10 +37,6 @@ class Keys:
     def __iter__(self) -> Iterator[int]:
         """In their order."""
         return iter(self._sorted)
-
-    def __contains__(self, key: object) -> bool:
-        """Whether this key is among them."""
-        return isinstance(key, int) and not self.lacking([key])
 
     def lacking(self, keys: Iterable[int]) -> list[int]:
         """Those of some ascending keys that are not among them."""
@@ -98,11 +96,12 @@ class Census:
         """Whether nothing that is known can be gone, after a scan in the snapshot that was counted."""
         return self._listed is not None and len(self) == count and len(self._met) <= MOST_MET
 
-    def gone(self, there: Container[int]) -> list[int]:
+    def gone(self, there: Keys) -> list[int]:
         """The known keys that are not there, in their order; none before the first listing."""
         self._seek()
         known = sorted((*self._listed, *self._met)) if self._listed is not None else []
-        return [key for key in known if key not in there]
+        parts = (known[start : start + AT_ONCE] for start in range(0, len(known), AT_ONCE))
+        return [key for part in parts for key in there.lacking(part)]
 
     def take(self, there: Keys, at: Horizon) -> None:
         """Know these keys and no others: they were listed in the snapshot `at`."""

@@ -398,7 +398,7 @@ class Poller:
         after = self._ended(turn) if finished else self._gone_on(turn, pages.last_key)
         rest = pages.rest()
         if turn.origin is not Origin.SCAN and pages.rows_read >= reading.BULK_ROWS:
-            self._waits[turn.feed.name] = reading.wait(self._waits.get(turn.feed.name), turn.read, at=self._now())
+            self._waits[turn.feed.name] = reading.put_off(self._waits.get(turn.feed.name), turn.read, at=self._now())
         if rest is None:
             self._set(turn.feed, after(self._state(turn.feed)).model_copy(update=self._position(turn)))
         else:
@@ -422,8 +422,7 @@ class Poller:
         census, memory = self._censuses[feed.name], self._memories[feed.name]
 
         def held(keys: Sequence[int], hashes: Sequence[int]) -> Set[int]:
-            if census.listed:
-                census.meet(keys)
+            census.meet(keys)
             if memory.holds_none_from(keys[0]):
                 return frozenset()
             return memory.held(zip(keys, hashes, strict=True)).keys()
@@ -470,7 +469,7 @@ class Poller:
         counted = {"page": state.page + 1, "rows_captured": state.rows_captured + page.rows}
         self._set(turn.feed, after(state).model_copy(update=counted | self._position(turn)))
         self._move()
-        if page.hashed:
+        if page.hashes is not None:
             self._memories[turn.feed.name].keep(page.hashes, page.last_key)
         self._summary.pages += 1
         self._summary.rows += page.rows

@@ -295,7 +295,7 @@ class Wait:
     until: float
 
 
-def wait(known: Wait | None, read: Read, *, at: float) -> Wait:
+def put_off(known: Wait | None, read: Read, *, at: float) -> Wait:
     """Behind each turn of a bulk read. A second one puts off no scan that one put off, so that none waits for ever."""
     return known if known is not None and known.read != read.first else Wait(read.first, at + BULK_PAUSE_SECONDS)
 

@@ -2,7 +2,7 @@
 
 Invariant: to the last bit what `shared.totesys.sql` has the source compute, `hash_record_extended` over a row of texts:
 a property test compares both. The poller reads rows without it only from a source that says that it hashes so
-(`shared.totesys.sql.HASHES_TEXTS_ALIKE`). Pure.
+(`shared.totesys.sql.hashes_alike`). Pure.
 """
 
 from collections.abc import Sequence

@@ -192,12 +192,12 @@ class Source:
 
     def copy(self, feed: Feed, asked: Conditions, sink: Sink, *, after: int, limit: int, xmax: int) -> int:
         """Stream the feed's rows that meet the conditions, in key order, out of the open snapshot; their number."""
-        self._hand_over({"after": str(after), "limit": str(limit), "xmax": str(xmax), **_values(asked)})
+        self._hand_over(_span(after, limit, xmax) | _values(asked))
         return copy_out(self._session, sql.copy_rows(feed, self._schema, asked, server_version=self._version), sink)
 
     def copy_unhashed(self, feed: Feed, asked: Conditions, sink: Sink, *, after: int, limit: int, xmax: int) -> int:
         """Stream the same rows without their hashes."""
-        self._hand_over({"after": str(after), "limit": str(limit), "xmax": str(xmax), **_values(asked)})
+        self._hand_over(_span(after, limit, xmax) | _values(asked))
         return copy_out(self._session, sql.copy_unhashed(feed, self._schema, asked), sink)
 
     def copy_hashes(self, feed: Feed, low: int, high: int, sink: Sink) -> int:
@@ -282,6 +282,11 @@ def _transactions(listed: Sequence[dict[str, Any]]) -> tuple[Transaction, ...]:
     return tuple(
         Transaction(one["virtual"], one["prepared"], tuple(one["ids"]), _moment(one["started"])) for one in listed
     )
+
+
+def _span(after: int, limit: int, xmax: int) -> dict[str, str | None]:
+    """Where a read goes on, how far it goes, and how its transaction ids are to be taken."""
+    return {"after": str(after), "limit": str(limit), "xmax": str(xmax)}
 
 
 def _values(asked: Conditions) -> dict[str, str | None]:

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Event
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from services.loader.warehouse import Warehouse, take_lock, take_lock_beside
 from shared.postgres import Connection, DatabaseError
 from tests.loader.conftest import Star, connect_as_loader, load_all
 from tests.loader.rows import PAYMENT, SALE, Made, again, at, changed, deleted
+from tests.loader.test_rivals import HeldAtCommit
 
 PATIENCE = 30.0
 LOCKED_OUT = "55P03"
@@ -77,26 +77,10 @@ def test_the_whole_lock_and_the_shared_one_exclude_each_other(sessions: list[Con
     assert refused.value.args[0]["C"] == LOCKED_OUT
 
 
-class Pausing:
-    """A connection that stops before it commits until it is let go."""
-
-    def __init__(self, real: Connection) -> None:
-        self._real, self.reached, self.go = real, Event(), Event()
-
-    def run(self, sql: str, **arguments: Any) -> Any:
-        if sql == "COMMIT":
-            self.reached.set()
-            assert self.go.wait(PATIENCE)
-        return self._real.run(sql, **arguments)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-
 @contextmanager
-def about_to_commit(star: Star, login: str, *made: Made) -> Iterator[Pausing]:
+def about_to_commit(star: Star, login: str, *made: Made) -> Iterator[HeldAtCommit]:
     """A loader that has loaded these and does not commit before the context ends."""
-    pausing = Pausing(connect_as_loader(star.dsn(login)))
+    pausing = HeldAtCommit(connect_as_loader(star.dsn(login)))
     star.opened.append(pausing)  # type: ignore[arg-type]
     warehouse = Warehouse(lambda: pausing, star.schema)  # type: ignore[arg-type,return-value]
     with ThreadPoolExecutor(1) as pool:

@@ -10,10 +10,13 @@ from services.poller import reading
 from services.transform.archive import decode
 from services.transform.incoming import feed_of
 from services.transform.row_hash import row_hashes
+from services.transform.transform import transform
 from shared.totesys import sql
 from shared.totesys.session import Source
+from tests.conftest import Server
 from tests.poller.archived import receive
 from tests.poller.conftest import Bench, design
+from tests.poller.test_values import seed
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +111,32 @@ def test_a_second_bulk_read_puts_off_no_scan_that_waits_already(bench: Bench):
     assert (batch.data["origin"], [row["design_id"] for row in batch.rows]) == ("scan", ["1"])
 
 
+def test_each_feed_comes_to_the_same_star_rows_with_hashes_and_without(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """Flags, money, times and padded or escaped texts, each as a cast would write it."""
+    seed(bench)
+    bench.run("INSERT INTO department (department_name, location) VALUES (E'tab\\there', ' padded '), ('', E'\\\\N')")
+    found = []
+    for rows_remembered, hashed in ((0, False), (1_000_000, True)):
+        monkeypatch.setattr(reading, "MEMORY_KEYS", rows_remembered)
+        bench.aws.s3.delete_object(Bucket=bench.aws.control, Key="checkpoint.json")
+        poller = bench.poller(owner=f"with {rows_remembered}")
+        assert poller.claim()
+        receive(bench.aws)
+        batches = [ChangeBatch.model_validate(batch.event) for batch in bench.polled(poller)]
+        assert {ROW_HASH in batch.data.columns for batch in batches} == {hashed}
+        found.append({batch.data.feed: star_rows(bench, batch) for batch in batches})
+
+    assert set(found[0]) == set(FEEDS)
+    assert found[0] == found[1]
+
+
+def star_rows(bench: Bench, batch: ChangeBatch) -> bytes | None:
+    """The Parquet file that the transform makes of a change batch."""
+    body = bench.aws.s3.get_object(Bucket=bench.aws.archive, Key=batch.data.object.key)["Body"].read()
+    file = transform(batch, feed_of(batch), body).parquet
+    return None if file is None else file.body
+
+
 def test_a_source_that_hashes_otherwise_is_asked_for_every_hash(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Source, "hashes_alike", lambda self, feed: False)
     designs(bench, 1)
@@ -145,3 +174,16 @@ def test_hashes_follow_from_texts_only_where_text_is_compared_by_its_bytes(bench
     bench.run("ALTER TABLE design ALTER design_name TYPE text COLLATE any_case")
 
     assert bench.run(asked) == [[False]]
+
+
+def test_a_source_of_another_encoding_is_told_apart_and_can_read_the_question(server: Server):
+    name = "totesys_latin1"
+    with server.connect() as connection:
+        connection.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'")
+    try:
+        with server.connect(name) as connection:
+            connection.run("CREATE TABLE design (design_id int, design_name text)")
+            assert connection.run(sql.hashes_alike(FEEDS["design"], "public")) == [[False]]
+    finally:
+        with server.connect() as connection:
+            connection.run(f"DROP DATABASE {name}")

@@ -236,12 +236,12 @@ def test_a_scan_keeps_to_its_interval_its_share_and_its_size(pace: Pace, due: bo
 
 def test_a_scan_waits_behind_a_bulk_read_and_a_second_one_puts_it_off_no_further():
     first, second = (Read(base=None, first=horizon(at(second)), after=7) for second in (0, 1))
-    waiting = reading.wait(None, first, at=100.0)
+    waiting = reading.put_off(None, first, at=100.0)
 
     assert not reading.scan_due(Pace(), waiting, at=103.9, rules=RULES)
     assert reading.scan_due(Pace(), waiting, at=104.0, rules=RULES)
-    assert reading.wait(waiting, first, at=102.0).until == 106.0
-    assert reading.wait(waiting, second, at=102.0) == waiting
+    assert reading.put_off(waiting, first, at=102.0).until == 106.0
+    assert reading.put_off(waiting, second, at=102.0) == waiting
 
 
 def test_the_memory_forgets_the_least_recently_used_and_only_knows_the_latest():

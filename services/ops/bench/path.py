@@ -227,8 +227,8 @@ def _wait(stack: StackDescription, rows: int) -> Arrival:
                 return arrival
             if time.monotonic() > deadline:
                 raise PipelineError(
-                    f"Expected {rows:,} rows of sales_order and {FOREIGN_KEYS} valid foreign keys in the warehouse by "
-                    f"now, found {loaded:,} loaded and them not proven."
+                    f"Expected {rows:,} versions of sales orders and {FOREIGN_KEYS} valid foreign keys of them by "
+                    f"now, found {loaded:,} rows loaded and fewer versions or keys."
                 )
             time.sleep(LOOK_SECONDS if loaded > rows - NEAR_ROWS else SELDOM_SECONDS)
 
